@@ -1,0 +1,60 @@
+//! Routes, and where each channel sends from.
+
+use carillon_domain::{Channel, EventType, Problem, Route};
+use carillon_pipeline::Pipeline;
+use carillon_runtime::http::{Answer, Request};
+use serde_json::{Value, json};
+
+fn route_json(event_type: &str, route: &Route) -> Value {
+    let mut view = json!(route);
+    view["event_type"] = json!(event_type);
+    view
+}
+
+pub(crate) async fn put(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let (event_type, body) = (request.naming::<EventType>("event_type")?, request.json(&[])?);
+    let (new, route) = pipeline.configure_route(&request.caller()?.tenant, &event_type, body).await?;
+    Ok(Answer::put(new, &route_json(event_type.as_str(), &route)))
+}
+
+pub(crate) async fn get(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let event_type: EventType = request.part("event_type")?;
+    let found = pipeline.route(&request.caller()?.tenant, &event_type).await?;
+    let found = found.ok_or_else(|| Problem::not_found("route", &event_type))?;
+    Ok(Answer::ok(&route_json(event_type.as_str(), &found)))
+}
+
+pub(crate) async fn delete(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let event_type = request.part("event_type")?;
+    if pipeline.delete_route(&request.caller()?.tenant, &event_type).await? {
+        Ok(Answer::no_content())
+    } else {
+        Err(Problem::not_found("route", &event_type))
+    }
+}
+
+pub(crate) async fn list(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    request.allow_query(&["limit", "cursor"])?;
+    let window = request.window()?;
+    let (routes, next) = pipeline.routes(&request.caller()?.tenant, window.limit, window.cursor).await?;
+    let items: Vec<Value> = routes.iter().map(|(event_type, route)| route_json(event_type, route)).collect();
+    Ok(Answer::list(&items, next.as_deref()))
+}
+
+fn channel(request: &Request) -> Result<Channel, Problem> {
+    let name: String = request.part("channel")?;
+    name.parse().map_err(|()| Problem::not_found("channel", &name))
+}
+
+pub(crate) async fn put_channel(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let (channel, tenant, body) = (channel(request)?, &request.caller()?.tenant, request.json(&[])?);
+    let new = pipeline.configure_channel(tenant, channel, body).await?;
+    let view = pipeline.channel_view(tenant, channel).await?.unwrap_or_default();
+    Ok(Answer::put(new, &view))
+}
+
+pub(crate) async fn get_channel(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let channel = channel(request)?;
+    let view = pipeline.channel_view(&request.caller()?.tenant, channel).await?;
+    view.map(|view| Answer::ok(&view)).ok_or_else(|| Problem::not_found("configuration of the channel", channel))
+}

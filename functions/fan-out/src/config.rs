@@ -1,0 +1,22 @@
+//! The environment variables of fan-out.
+
+use std::collections::BTreeMap;
+
+use carillon_aws::connect::Deployment;
+use carillon_pipeline::ports::Queue;
+use carillon_runtime::environment::{Missing, required};
+
+/// Where this function's things are.
+///
+/// # Errors
+/// When a variable is missing.
+pub fn deployment() -> Result<Deployment, Missing> {
+    Ok(Deployment {
+        table: required("CARILLON_TABLE", "the name of the DynamoDB table")?,
+        secrets_prefix: required("CARILLON_SECRETS_PREFIX", "what the names of the SSM parameters begin with")?,
+        queue_urls: BTreeMap::from([
+            (Queue::Whatsapp, required("CARILLON_WHATSAPP_QUEUE_URL", "where deliveries of the channel go")?),
+            (Queue::Email, required("CARILLON_EMAIL_QUEUE_URL", "where deliveries of the channel go")?),
+        ]),
+    })
+}

@@ -1,0 +1,49 @@
+//! webhooks: what Meta posts. Proves the signature over the raw bytes, splits what is said into pieces that fit a queue,
+//! and answers 200 only when every piece is on the receipts queue. receipts comes next.
+
+pub mod config;
+pub mod signature;
+pub mod split;
+
+use carillon_domain::{Problem, ProblemKind};
+use carillon_pipeline::Pipeline;
+use carillon_pipeline::bootstrap::{WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN};
+use carillon_pipeline::ports::{Message, Queue};
+use carillon_runtime::http::{Answer, Call, Request, Verb};
+use subtle::ConstantTimeEq;
+
+/// The largest webhook: 3 MiB.
+const WEBHOOK_LIMIT: usize = 3 * 1_048_576;
+
+/// The calls that this function answers. Meta proves itself by the signature or the verify token, not by a key.
+pub const CALLS: &[Call] = &[
+    Call::public(Verb::Get, "/webhooks/whatsapp", |p, r| Box::pin(handshake(p, r))),
+    Call::public(Verb::Post, "/webhooks/whatsapp", |p, r| Box::pin(receive(p, r))).limited(WEBHOOK_LIMIT),
+];
+
+/// Meta's handshake: the challenge comes back bare if the verify token is ours.
+async fn handshake(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let given = request.query("hub.verify_token").unwrap_or_default();
+    let known = pipeline.secrets.get(WHATSAPP_VERIFY_TOKEN).await?;
+    let ours = known.iter().any(|token| bool::from(token.as_bytes().ct_eq(given.as_bytes())));
+    match (request.query("hub.mode"), request.query("hub.challenge")) {
+        (Some("subscribe"), Some(challenge)) if ours => Ok(Answer::text(200, challenge)),
+        _ => Err(Problem::new(ProblemKind::Forbidden, "The verify token is not the one of this deployment.")),
+    }
+}
+
+async fn receive(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let refused = || Problem::new(ProblemKind::Unauthenticated, "The signature is missing, doubled or wrong.");
+    let header = request.header("x-hub-signature-256").ok().flatten().ok_or_else(refused)?;
+    let secrets = pipeline.secrets.get(WHATSAPP_APP_SECRET).await?;
+    if !signature::is_valid(header, request.body(), &secrets) {
+        return Err(refused());
+    }
+    let pieces = split::pieces(request.body());
+    let messages = pieces.into_iter().map(|body| Message { body, group: "receipts:whatsapp".to_owned() }).collect();
+    pipeline.queues.send(Queue::Receipts, messages).await.map_err(|error| {
+        tracing::error!(error = %error, "a webhook could not be kept; Meta will send it again");
+        Problem::new(ProblemKind::Internal, "Not everything could be stored. Send it again.")
+    })?;
+    Ok(Answer::text(200, ""))
+}

@@ -1,0 +1,13 @@
+//! The pipeline's ports on AWS: [`DynamoTable`] is the one table, [`SqsQueues`] the queues, [`SsmSecrets`] the secrets.
+//! Read [`clients`] for how an SDK client is configured; `carillon_pipeline::ports` says what each adapter owes.
+
+pub mod clients;
+pub mod connect;
+mod failure;
+mod queues;
+mod secrets;
+mod table;
+
+pub use queues::SqsQueues;
+pub use secrets::SsmSecrets;
+pub use table::{DynamoTable, ensure_table};

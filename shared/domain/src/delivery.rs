@@ -1,0 +1,228 @@
+//! A delivery: one notification on one channel. Its stored item stays below 1 KB, because every write of it is paid
+//! by its whole size: no rendered text, no address, no body of an answer.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond::{optional as optional_ms, required as ms};
+use serde::{Deserialize, Serialize};
+
+use crate::channel::Channel;
+use crate::ids::{DeliveryId, EventId, EventType, RecipientId, TemplateName};
+use crate::route::{Category, Priority};
+use crate::state::State;
+
+/// One notification on one channel.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    /// Where its item lies, and what receipts are matched by.
+    pub id: DeliveryId,
+    /// The event it comes from.
+    pub event_id: EventId,
+    /// The event's type.
+    pub event_type: EventType,
+    /// The event's subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Who is told.
+    pub recipient_id: RecipientId,
+    /// The channel.
+    pub channel: Channel,
+    /// What preferences and policies hang on.
+    pub category: Category,
+    /// Which share of the provider's rate it may use.
+    pub priority: Priority,
+    /// The template it is rendered from; none when planning ended before a template was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateName>,
+    /// The pinned version of that template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// The locale of the template that was chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+    /// Where it is, and why.
+    #[serde(flatten)]
+    pub state: State,
+    /// When a held delivery may go on, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
+    pub held_until: Option<Timestamp>,
+    /// When a retrying or in-doubt delivery is looked at again.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
+    pub retry_at: Option<Timestamp>,
+    /// After this instant it is not sent any more.
+    #[serde(with = "ms")]
+    pub expires_at: Timestamp,
+    /// Counts the writes of the item: each write says which one it follows, so none is lost to another.
+    pub rev: u32,
+    /// Provider calls made.
+    #[serde(default)]
+    pub calls: u32,
+    /// Provider calls that count against the retry schedule.
+    #[serde(default)]
+    pub tries: u32,
+    /// The worker that holds the lease while it is sending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// When that lease is over.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
+    pub lease_until: Option<Timestamp>,
+    /// When it was planned.
+    #[serde(with = "ms")]
+    pub created_at: Timestamp,
+    /// When it reached its present state.
+    #[serde(with = "ms")]
+    pub changed_at: Timestamp,
+    /// Why it is where it is, in words, when the reason alone does not say it: at most [`Attempt::DETAIL_CHARS`]
+    /// characters, without personal data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// How often the in-doubt policy has sent it again: each a possible duplicate, counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub resends: u32,
+    /// The provider's name for the message that was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_message_id: Option<String>,
+    /// The latest provider calls by their number, at most [`Delivery::KEPT_ATTEMPTS`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attempts: BTreeMap<u32, Attempt>,
+    /// What the provider said later: when each kind was first true.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub receipts: BTreeMap<ReceiptKind, ReceiptAt>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(n: &u32) -> bool {
+    *n == 0
+}
+
+impl Delivery {
+    /// How many attempts an item keeps; older ones live in the log only. Bounds the item's size.
+    pub const KEPT_ATTEMPTS: u32 = 3;
+
+    /// When it was accepted by the provider, by its own answer or by a receipt.
+    #[must_use]
+    pub fn sent_at(&self) -> Option<Timestamp> {
+        let answered = self.attempts.values().find(|a| a.outcome == Some(Outcome::Succeeded)).and_then(|a| a.ended_at);
+        answered.or_else(|| {
+            [ReceiptKind::Sent, ReceiptKind::Delivered, ReceiptKind::Read]
+                .iter()
+                .find_map(|kind| self.receipts.get(kind))
+                .map(|r| r.0)
+        })
+    }
+
+    /// When a receipt of this kind says that it happened.
+    #[must_use]
+    pub fn receipt_at(&self, kind: ReceiptKind) -> Option<Timestamp> {
+        self.receipts.get(&kind).map(|r| r.0)
+    }
+}
+
+/// An instant in milliseconds, as the value of a map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ReceiptAt(#[serde(with = "ms")] pub Timestamp);
+
+/// One provider call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// When the call was about to be made; recorded before it.
+    #[serde(rename = "s", with = "ms")]
+    pub started_at: Timestamp,
+    /// When its outcome was known.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
+    pub ended_at: Option<Timestamp>,
+    /// How it ended; none while it runs, or after a crash.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// The HTTP status of the answer.
+    #[serde(rename = "h", default, skip_serializing_if = "Option::is_none")]
+    pub http_status: Option<u16>,
+    /// The provider's error code.
+    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The provider's trace id, for its support desk.
+    #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<String>,
+    /// What went wrong, at most [`Attempt::DETAIL_CHARS`] characters, without address, name or token.
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Attempt {
+    /// The bound of `detail`, in characters.
+    pub const DETAIL_CHARS: usize = 200;
+
+    /// A call that is about to be made.
+    #[must_use]
+    pub fn starting(started_at: Timestamp) -> Self {
+        Self { started_at, ended_at: None, outcome: None, http_status: None, code: None, trace_id: None, detail: None }
+    }
+}
+
+/// How a provider call ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The provider accepted the message.
+    Succeeded,
+    /// The provider refused it.
+    Rejected,
+    /// The provider asked to slow down.
+    Throttled,
+    /// The request may have arrived and no readable answer came.
+    TimedOut,
+    /// The request did not leave.
+    Unreachable,
+}
+
+impl Outcome {
+    /// The outcome's name in JSON, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Rejected => "rejected",
+            Self::Throttled => "throttled",
+            Self::TimedOut => "timed_out",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// What a provider says about a message after it answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptKind {
+    /// On its way.
+    Sent,
+    /// Arrived.
+    Delivered,
+    /// Read.
+    Read,
+    /// It will not arrive; for WhatsApp also long after `sent`.
+    Failed,
+    /// The mailbox refused it.
+    Bounced,
+    /// The reader reported it as unwanted.
+    Complained,
+    /// Still being tried.
+    Delayed,
+}
+
+impl ReceiptKind {
+    /// The kind's name in JSON, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+            Self::Bounced => "bounced",
+            Self::Complained => "complained",
+            Self::Delayed => "delayed",
+        }
+    }
+}

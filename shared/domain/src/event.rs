@@ -1,0 +1,301 @@
+//! An event: a fact that a producer posted, in CloudEvents' words. Parsed at the edge; once accepted it never changes.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::fmt::serde::timestamp::millisecond::required as ms;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::ids::{EventId, EventType, GroupName, RecipientId, TemplateName};
+use crate::parse;
+use crate::problem::FieldError;
+use crate::route::{Category, ChannelChoice, Priority};
+
+/// What a producer may post.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EventInput {
+    /// `1.0` for a CloudEvents event; absent for a plain body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub specversion: Option<String>,
+    /// What happened; what the route is found by.
+    #[serde(rename = "type")]
+    pub event_type: EventType,
+    /// Who says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// The producer's id of it; with `source` the idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    /// CloudEvents: the media type of `data`; only JSON is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datacontenttype: Option<String>,
+    /// CloudEvents: the schema of `data`; kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataschema: Option<String>,
+    /// What templates are filled from.
+    #[serde(default)]
+    pub data: Map<String, Value>,
+    /// Recipients beside, or instead of, the route's audience.
+    #[serde(default)]
+    pub recipients: Targets,
+    /// After this instant nothing of it is sent any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// Instead of the route's category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<Category>,
+    /// Instead of the route's priority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// A direct send: the template; needs no route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateName>,
+    /// A direct send: the channels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<ChannelChoice>,
+    /// CloudEvents extension attributes, visible to templates as `event.<name>`.
+    #[serde(skip)]
+    pub extensions: BTreeMap<String, Value>,
+}
+
+/// Recipients that an event names itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Targets {
+    /// Recipients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<RecipientId>,
+    /// Groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupName>,
+    /// Instead of the route's audience, not beside it.
+    #[serde(default)]
+    pub replace: bool,
+}
+
+impl EventInput {
+    const FIELDS: &'static [&'static str] = &[
+        "specversion",
+        "type",
+        "source",
+        "id",
+        "subject",
+        "time",
+        "datacontenttype",
+        "dataschema",
+        "data",
+        "recipients",
+        "expires_at",
+        "category",
+        "priority",
+        "template",
+        "channels",
+    ];
+
+    /// Reads a posted body.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with a pointer.
+    pub fn parse(body: Value) -> Result<Self, Vec<FieldError>> {
+        let Value::Object(mut fields) = body else {
+            return Err(vec![FieldError::new("", "an event is a JSON object")]);
+        };
+        let mut faults = Vec::new();
+        let mut extensions = BTreeMap::new();
+        let is_cloud_event = fields.contains_key("specversion");
+        if is_cloud_event {
+            let names: Vec<String> =
+                fields.keys().filter(|name| !Self::FIELDS.contains(&name.as_str())).cloned().collect();
+            for name in names {
+                let value = fields.remove(&name).unwrap_or_default();
+                match extension_fault(&name, &value) {
+                    Some(detail) => faults.push(FieldError::new(format!("/{}", crate::problem::pointer_part(&name)), detail)),
+                    None => drop(extensions.insert(name, value)),
+                }
+            }
+        }
+        let mut event: Self = match parse::from_value(Value::Object(fields)) {
+            Ok(event) => event,
+            Err(found) => {
+                faults.extend(found);
+                return Err(faults);
+            }
+        };
+        event.extensions = extensions;
+        event.check(is_cloud_event, &mut faults);
+        if faults.is_empty() { Ok(event) } else { Err(faults) }
+    }
+
+    fn check(&self, is_cloud_event: bool, faults: &mut Vec<FieldError>) {
+        let mut require = |ok: bool, pointer: &str, detail: &str| {
+            if !ok {
+                faults.push(FieldError::new(pointer, detail));
+            }
+        };
+        if is_cloud_event {
+            require(self.specversion.as_deref() == Some("1.0"), "/specversion", "must be \"1.0\"");
+            require(self.source.is_some(), "/source", "a CloudEvents event needs a source");
+            require(self.id.is_some(), "/id", "a CloudEvents event needs an id");
+            let json = self.datacontenttype.as_deref().is_none_or(is_json_media_type);
+            require(json, "/datacontenttype", "must be application/json: only JSON data is accepted");
+        } else {
+            let detail = "belongs to CloudEvents; add \"specversion\": \"1.0\" or leave it out";
+            require(self.datacontenttype.is_none(), "/datacontenttype", detail);
+            require(self.dataschema.is_none(), "/dataschema", detail);
+        }
+        for (pointer, text) in [("/source", &self.source), ("/id", &self.id), ("/subject", &self.subject)] {
+            let fits = text.as_ref().is_none_or(|t| !t.is_empty() && t.chars().count() <= 256 && !t.contains('\0'));
+            require(fits, pointer, "must have 1 to 256 characters");
+        }
+        if self.template.is_some() {
+            require(self.channels.is_some(), "/channels", "a direct send names template and channels: channels is missing");
+        } else {
+            require(self.channels.is_none(), "/template", "a direct send names template and channels: template is missing");
+        }
+        require(self.recipients.ids.len() <= Self::MAX_IDS, "/recipients/ids", "names more than 1,000 recipients; use a group");
+        require(self.recipients.groups.len() <= Self::MAX_GROUPS, "/recipients/groups", "names more than 100 groups");
+    }
+
+    /// How many recipients an event may name itself.
+    pub const MAX_IDS: usize = 1_000;
+    /// How many groups an event may name itself.
+    pub const MAX_GROUPS: usize = 100;
+
+    /// `source` and `id` together, if the producer gave both: the idempotency key when no header does.
+    #[must_use]
+    pub fn own_key(&self) -> Option<String> {
+        // A line feed cannot be in a source that came through JSON unescaped by accident; the prefix keeps header
+        // keys and own keys apart.
+        Some(format!("event\n{}\n{}", self.source.as_ref()?, self.id.as_ref()?))
+    }
+}
+
+fn is_json_media_type(text: &str) -> bool {
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json") || essence.to_ascii_lowercase().ends_with("+json")
+}
+
+/// CloudEvents 1.0: attribute names are lower-case letters and digits, values are scalars.
+fn extension_fault(name: &str, value: &Value) -> Option<String> {
+    let named_well = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    if !named_well {
+        return Some(format!("unknown field `{name}`; a CloudEvents extension is named with a-z and 0-9 only"));
+    }
+    (value.is_array() || value.is_object()).then(|| "a CloudEvents extension is a string, number or boolean".to_owned())
+}
+
+/// An accepted event, as it is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Event {
+    /// Its id.
+    pub id: EventId,
+    /// When it was accepted.
+    #[serde(with = "ms")]
+    pub accepted_at: Timestamp,
+    /// SHA-256 of the canonical JSON as received, before defaults: what a repeated post is compared with.
+    pub body_sha256: String,
+    /// What was posted; stored as text, because data may be nested deeper than the table's items.
+    #[serde(with = "json_text")]
+    pub input: EventInput,
+    /// The extension attributes of `input`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub extensions: BTreeMap<String, Value>,
+}
+
+/// A value as JSON text inside another.
+mod json_text {
+    use serde::de::DeserializeOwned;
+    use serde::ser::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&serde_json::to_string(value).map_err(S::Error::custom)?)
+    }
+
+    pub(super) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        serde_json::from_str(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+impl Event {
+    /// The value at a path such as `data.customer_id`, as text.
+    #[must_use]
+    pub fn text_at(&self, path: &str) -> Option<String> {
+        let mut parts = path.split('.');
+        match parts.next()? {
+            "subject" => self.input.subject.clone(),
+            "data" => {
+                let first = self.input.data.get(parts.next()?)?;
+                let value = parts.try_fold(first, |value, part| value.get(part))?;
+                match value {
+                    Value::String(text) => Some(text.clone()),
+                    Value::Number(number) => Some(number.to_string()),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    /// Channels of a direct send.
+    #[must_use]
+    pub fn direct(&self) -> Option<(&TemplateName, &ChannelChoice)> {
+        Some((self.input.template.as_ref()?, self.input.channels.as_ref()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn pointers(body: Value) -> Vec<String> {
+        EventInput::parse(body).unwrap_err().into_iter().map(|e| e.pointer).collect()
+    }
+
+    #[test]
+    fn every_fault_is_pointed_at() {
+        for (body, pointer) in [
+            (json!([]), ""),
+            (json!({}), "/type"),
+            (json!({"type": ""}), "/type"),
+            (json!({"type": 3}), "/type"),
+            (json!({"type": "a b"}), "/type"),
+            (json!({"type": "a", "tpye": 1}), "/tpye"),
+            (json!({"type": "a", "data": []}), "/data"),
+            (json!({"type": "a", "time": "yesterday"}), "/time"),
+            (json!({"type": "a", "recipients": {"ids": "u"}}), "/recipients/ids"),
+            (json!({"type": "a", "recipients": {"ids": ["u", "a#b"]}}), "/recipients/ids/1"),
+            (json!({"type": "a", "recipients": {"id": []}}), "/recipients/id"),
+            (json!({"type": "a", "category": "urgent"}), "/category"),
+            (json!({"type": "a", "template": "t"}), "/channels"),
+            (json!({"type": "a", "channels": ["email"]}), "/template"),
+            (json!({"type": "a", "channels": ["sms"], "template": "t"}), "/channels"),
+            (json!({"type": "a", "source": ""}), "/source"),
+            (json!({"type": "a", "datacontenttype": "application/json"}), "/datacontenttype"),
+            (json!({"type": "a", "specversion": "1.0", "source": "s"}), "/id"),
+            (json!({"type": "a", "specversion": "0.3", "source": "s", "id": "1"}), "/specversion"),
+            (json!({"type": "a", "specversion": "1.0", "source": "s", "id": "1", "Ext": "x"}), "/Ext"),
+            (json!({"type": "a", "specversion": "1.0", "source": "s", "id": "1", "ext": {}}), "/ext"),
+            (json!({"type": "a", "specversion": "1.0", "source": "s", "id": "1", "datacontenttype": "text/plain"}), "/datacontenttype"),
+        ] {
+            assert_eq!(pointers(body.clone()), [pointer], "{body}");
+        }
+    }
+
+    #[test]
+    fn a_cloud_event_keeps_its_extensions() {
+        let event = EventInput::parse(json!({
+            "specversion": "1.0", "type": "a", "source": "s", "id": "1", "traceparent": "00-x", "data": {"n": 1}
+        }))
+        .unwrap();
+        assert_eq!(event.extensions["traceparent"], "00-x");
+    }
+}

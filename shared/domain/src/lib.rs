@@ -1,0 +1,33 @@
+//! The nouns and rules of Carillon: what an event, a route, a recipient, a template and a delivery are, and which
+//! moves a delivery may make. Pure: no async, no AWS, no clock, no I/O. Every other crate reads these words.
+
+pub mod canonical;
+pub mod channel;
+pub mod delivery;
+pub mod event;
+pub mod ids;
+pub mod parse;
+pub mod phone;
+pub mod problem;
+pub mod recipient;
+pub mod rendered;
+pub mod route;
+pub mod state;
+pub mod template;
+pub mod tenant;
+
+pub use canonical::{canonical_json, sha256_hex};
+pub use channel::Channel;
+pub use delivery::{Attempt, Delivery, Outcome, ReceiptKind};
+pub use event::{Event, EventInput, Targets};
+pub use ids::{DeliveryId, EventId, EventType, GroupName, RecipientId, RecipientKey, TemplateName, TenantId, Token};
+pub use problem::{FieldError, Problem, ProblemKind};
+pub use recipient::{Address, Recipient};
+pub use rendered::Rendered;
+pub use route::{Audience, Category, ChannelChoice, Priority, Route};
+pub use state::{HeldReason, Reason, State, StateKind};
+pub use template::{LocaleParts, Template, TemplateVersion};
+pub use tenant::{ApiKey, KeyKind, Principal, Scope, Tenant};
+
+/// An instant, in UTC; what every `_at` field holds.
+pub use jiff::Timestamp;

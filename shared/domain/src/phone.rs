@@ -1,0 +1,103 @@
+//! Phone numbers: whatever a person or a system writes becomes E.164, or is refused with a reason.
+
+use phonenumber::Type;
+use phonenumber::metadata::DATABASE;
+
+/// The kinds of number that somebody could receive a message at.
+const DIALLED: &[Type] =
+    &[Type::FixedLine, Type::Mobile, Type::Voip, Type::PersonalNumber, Type::TollFree, Type::SharedCost, Type::Uan];
+
+/// Why a text is not a phone number that could exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidPhone {
+    /// Not digits in the shape of a phone number.
+    #[error("is not a phone number; write it like +12025550123")]
+    Unreadable,
+    /// The country has no numbers of this length.
+    #[error("has a length that no number of its country has; write it like +12025550123")]
+    ImpossibleLength,
+}
+
+/// Reads a number. One without plus is tried in the default region first, then as international digits (the form
+/// `263771234567` that some systems store). A number is accepted when its country has numbers of that length.
+///
+/// # Errors
+/// When no reading gives a number that could exist.
+pub fn to_e164(text: &str, default_region: Option<&str>) -> Result<String, InvalidPhone> {
+    let text = text.trim();
+    let plausible = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')' | '.' | '/'));
+    if !plausible || text.len() > 40 {
+        return Err(InvalidPhone::Unreadable);
+    }
+    if text.starts_with('+') {
+        return international(text);
+    }
+    let region = default_region.and_then(|r| r.parse::<phonenumber::country::Id>().ok());
+    if let Some(region) = region
+        && let Ok(number) = phonenumber::parse(Some(region), text)
+        && let Ok(e164) = checked(&number)
+    {
+        return Ok(e164);
+    }
+    international(&format!("+{text}"))
+}
+
+fn international(text: &str) -> Result<String, InvalidPhone> {
+    let number = phonenumber::parse(None, text).map_err(|_| InvalidPhone::Unreadable)?;
+    checked(&number)
+}
+
+fn checked(number: &phonenumber::PhoneNumber) -> Result<String, InvalidPhone> {
+    // Leading zeros are part of a national number in some countries, so the length is that of the formatted text.
+    let e164 = number.format().mode(phonenumber::Mode::E164).to_string();
+    let code = number.code().value();
+    let national = e164.len().saturating_sub(1 + code.to_string().len());
+    let Ok(length) = u16::try_from(national) else { return Err(InvalidPhone::ImpossibleLength) };
+    let regions = DATABASE.by_code(&code).unwrap_or_default();
+    // The database states lengths per kind of number only; the general entry is empty.
+    let possible = regions.iter().any(|region| {
+        DIALLED.iter().filter_map(|kind| region.descriptors().get(*kind)).any(|d| d.possible_length().contains(&length))
+    });
+    if possible { Ok(e164) } else { Err(InvalidPhone::ImpossibleLength) }
+}
+
+/// The number with all but its country's first digits and its last two hidden, for people who may not see it.
+#[must_use]
+pub fn masked(e164: &str) -> String {
+    let digits: Vec<char> = e164.chars().collect();
+    let shown_end = digits.len().saturating_sub(2);
+    digits.iter().enumerate().map(|(i, c)| if i < 3 || i >= shown_end { *c } else { '*' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_becomes_e164_in_its_region_or_as_international_digits() {
+        for (text, region, e164) in [
+            ("+1 202 555 0123", None, "+12025550123"),
+            ("(202) 555-0123", Some("US"), "+12025550123"),
+            ("12025550123", Some("US"), "+12025550123"),
+            ("263771234567", Some("ZW"), "+263771234567"),
+            ("263771234567", None, "+263771234567"),
+            ("0771234567", Some("ZW"), "+263771234567"),
+            ("06 12 34 56 78", Some("FR"), "+33612345678"),
+            ("+390612345678", None, "+390612345678"),
+        ] {
+            assert_eq!(to_e164(text, region).as_deref(), Ok(e164), "{text} in {region:?}");
+        }
+    }
+
+    #[test]
+    fn an_impossible_number_is_refused() {
+        for text in ["", "+", "abc", "+1", "+1202555", "+120255501234567", "+999123456", "call me", "00", "+1 202 555 0123 ext"] {
+            assert!(to_e164(text, Some("US")).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_masked_number_hides_its_middle() {
+        assert_eq!(masked("+12025550123"), "+12*******23");
+    }
+}

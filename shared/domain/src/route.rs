@@ -1,0 +1,191 @@
+//! A route: which audience hears of an event type, in which template, on which channels.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::channel::Channel;
+use crate::ids::{GroupName, RecipientId, TemplateName};
+use crate::parse;
+use crate::problem::FieldError;
+
+/// What preferences and policies hang on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Category {
+    /// Something the recipient did or is owed.
+    #[default]
+    Transactional,
+    /// Something that is due.
+    Reminder,
+    /// Something we would like them to hear.
+    Marketing,
+    /// Goes out whatever the preferences say.
+    Critical,
+    /// About Carillon itself.
+    System,
+}
+
+/// Which share of the provider's rate a delivery may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Priority {
+    Low,
+    #[default]
+    Normal,
+    High,
+    Critical,
+}
+
+impl Priority {
+    /// The priority's name in JSON, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// Who hears of an event: the union of all of these, each recipient once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Audience {
+    /// Members of these groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupName>,
+    /// These recipients.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<RecipientId>,
+    /// The recipients whose ids stand in these fields of the event, as paths such as `data.customer_id`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_event: Vec<String>,
+}
+
+impl Audience {
+    /// Whether it can never name anybody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty() && self.ids.is_empty() && self.from_event.is_empty()
+    }
+}
+
+/// The channels of a route: all of a list, or the first of it that reaches the recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChannelChoice {
+    /// Every one of these.
+    All(Vec<Channel>),
+    /// The first of these that works.
+    FirstOf(Vec<Channel>),
+}
+
+impl ChannelChoice {
+    /// The channels, in order.
+    #[must_use]
+    pub fn channels(&self) -> &[Channel] {
+        match self {
+            Self::All(channels) | Self::FirstOf(channels) => channels,
+        }
+    }
+}
+
+impl Serialize for ChannelChoice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::All(channels) => channels.serialize(serializer),
+            Self::FirstOf(channels) => serde_json::json!({ "first_of": channels }).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ChannelChoice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct FirstOf {
+            first_of: Vec<Channel>,
+        }
+        let value = Value::deserialize(deserializer)?;
+        let choice = if value.is_array() {
+            parse::from_value(value).map(Self::All)
+        } else {
+            parse::from_value(value).map(|f: FirstOf| Self::FirstOf(f.first_of))
+        };
+        let choice = choice.map_err(|faults| {
+            serde::de::Error::custom(faults.into_iter().map(|f| f.detail).collect::<Vec<_>>().join("; "))
+        })?;
+        let channels = choice.channels();
+        if channels.is_empty() {
+            return Err(serde::de::Error::custom("names no channel; give at least one of whatsapp, email, in_app"));
+        }
+        if (1..channels.len()).any(|i| channels[..i].contains(&channels[i])) {
+            return Err(serde::de::Error::custom("names a channel twice"));
+        }
+        Ok(choice)
+    }
+}
+
+/// Event type -> audience, template, channels, category, policies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Who hears of it.
+    #[serde(default)]
+    pub audience: Audience,
+    /// A minijinja expression over the event; when it is false the recipients are `skipped(no_condition)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// The template.
+    pub template: TemplateName,
+    /// The channels.
+    pub channels: ChannelChoice,
+    /// The category.
+    #[serde(default)]
+    pub category: Category,
+    /// The priority.
+    #[serde(default)]
+    pub priority: Priority,
+    /// How long after it is due a message is still worth sending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_after_s: Option<u32>,
+}
+
+impl Route {
+    /// What is wrong beyond the shape; the template's existence is checked by who stores the route.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FieldError> {
+        let mut faults = Vec::new();
+        for (i, path) in self.audience.from_event.iter().enumerate() {
+            if !is_event_path(path) {
+                let detail = "is not a path into the event; write it like data.customer_id";
+                faults.push(FieldError::new(format!("/audience/from_event/{i}"), detail));
+            }
+        }
+        if self.expires_after_s == Some(0) {
+            faults.push(FieldError::new("/expires_after_s", "must be at least 1 second"));
+        }
+        faults
+    }
+}
+
+fn is_event_path(path: &str) -> bool {
+    let mut parts = path.split('.');
+    matches!(parts.next(), Some("data" | "subject"))
+        && parts.all(|p| !p.is_empty() && p.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channels_are_a_list_or_the_first_of_a_list() {
+        let all: ChannelChoice = serde_json::from_str(r#"["whatsapp", "email"]"#).unwrap();
+        assert_eq!(all, ChannelChoice::All(vec![Channel::Whatsapp, Channel::Email]));
+        let first: ChannelChoice = serde_json::from_str(r#"{"first_of": ["email", "in_app"]}"#).unwrap();
+        assert_eq!(first, ChannelChoice::FirstOf(vec![Channel::Email, Channel::InApp]));
+        for bad in ["[]", r#"["email", "email"]"#, r#"["sms"]"#, r#"{"one_of": ["email"]}"#, "3"] {
+            assert!(serde_json::from_str::<ChannelChoice>(bad).is_err(), "{bad}");
+        }
+    }
+}

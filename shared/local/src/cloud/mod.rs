@@ -1,0 +1,268 @@
+//! `carillon dev`: the whole cloud in one process. The Lambda handlers themselves, on the DynamoDB adapter against an
+//! embedded engine, queues and fake providers on one SQLite file. What was accepted survives `kill -9`.
+
+mod http;
+mod identity;
+mod store;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_channels::{MinijinjaRenderer, SesProvider, WhatsappProvider, email};
+use carillon_domain::ids::HashKey;
+use carillon_pipeline::Pipeline;
+use carillon_pipeline::bootstrap::{HASH_KEY, WHATSAPP_APP_SECRET, ensure_secret};
+use carillon_pipeline::context::Remembered;
+use carillon_pipeline::ports::{Clock, Entropy, Provider, Queue, Secrets};
+use carillon_runtime::{SystemClock, SystemEntropy, outbound};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::fakes::{Delays, EventSink, FakeGraph, FakeSes, GraphSettings};
+use crate::journal::Journal;
+use crate::outbox::pages;
+use crate::queues::{LocalQueues, QueueSettings, poll};
+use crate::secrets::LocalSecrets;
+
+pub use identity::{Ready, TenantAccess};
+
+/// Messages a function is given at a time, as template.yaml says.
+const BATCH: usize = 10;
+
+/// Batches of one queue that run side by side.
+const CONCURRENCY: usize = 4;
+
+/// How often the sweep runs. On AWS it is a minute; here somebody is watching.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// How the cloud is to be run.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where it listens; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where its state lies; none for one that is gone with the process.
+    pub data: Option<PathBuf>,
+    /// Another Graph API than the built-in fake.
+    pub whatsapp_url: Option<String>,
+    /// Another SES than the built-in fake.
+    pub ses_url: Option<String>,
+}
+
+/// Why the cloud did not start: what was attempted, and the cause.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}: {cause}")]
+pub struct StartError {
+    doing: String,
+    cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// Names what was attempted when something fails.
+trait Doing<T> {
+    fn doing(self, what: impl Into<String>) -> Result<T, StartError>;
+}
+
+impl<T, E: Into<Box<dyn std::error::Error + Send + Sync>>> Doing<T> for Result<T, E> {
+    fn doing(self, what: impl Into<String>) -> Result<T, StartError> {
+        self.map_err(|cause| StartError { doing: what.into(), cause: cause.into() })
+    }
+}
+
+/// A running cloud.
+pub struct Cloud {
+    ready: Ready,
+    pipeline: Arc<Pipeline>,
+    queues: Arc<LocalQueues>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    store: store::Store,
+}
+
+impl Cloud {
+    /// Starts everything. When this answers, the cloud takes requests.
+    ///
+    /// # Errors
+    /// When the port is taken, or the data folder cannot be used.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let listener = TcpListener::bind(settings.listen).await;
+        let listener = listener.doing(format!("listening on {}", settings.listen))?;
+        let url = format!("http://{}", listener.local_addr().doing("reading the address listened on")?);
+        if let Some(folder) = &settings.data {
+            std::fs::create_dir_all(folder).doing(format!("making the data folder {}", folder.display()))?;
+        }
+        let journal = match &settings.data {
+            Some(folder) => Journal::open(&folder.join("journal.db")),
+            None => Journal::in_memory(),
+        };
+        let journal = journal.doing("opening the journal of queues and outbox")?;
+        let secrets = match &settings.data {
+            Some(folder) => LocalSecrets::open(folder.join("secrets.json")).doing("opening the secrets")?,
+            None => LocalSecrets::in_memory(),
+        };
+        let secrets: Arc<dyn Secrets> = Arc::new(secrets);
+        let store = store::Store::start(settings.data.as_deref()).await?;
+        let queues = LocalQueues::open(Arc::clone(&journal), clock.clone(), QueueSettings::default()).await;
+        let queues = queues.doing("opening the queues")?;
+        let hash_key = ensure_secret(secrets.as_ref(), entropy.as_ref(), HASH_KEY).await.doing("making the hash key")?;
+        let pipeline = Arc::new(Pipeline {
+            table: store.table(),
+            queues: queues.clone(),
+            secrets: Arc::clone(&secrets),
+            renderer: Arc::new(MinijinjaRenderer::new()),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            hash_key: HashKey::from_bytes(hash_key.as_bytes()),
+            leases_void_before: Some(clock.now()),
+            remembered: Remembered::default(),
+        });
+        let ready = identity::first_tenant(&pipeline, &url).await.doing("making the first tenant")?;
+        let (stop, stopping) = watch::channel(false);
+        let mut cloud = Self { ready, pipeline, queues, stop, tasks: JoinSet::new(), store };
+        let client = outbound::client().doing("setting up the HTTP client")?;
+        let world = World { journal, clock, entropy, client, stopping };
+        let whatsapp: Arc<dyn Provider> = cloud.whatsapp(&world, settings.whatsapp_url).await?;
+        let email: Arc<dyn Provider> = cloud.email(&world, settings.ses_url).await?;
+        cloud.serve(&world, listener)?;
+        cloud.consume(&world, whatsapp, email);
+        Ok(cloud)
+    }
+
+    /// What a client needs to know.
+    #[must_use]
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// The queues, for tools that look into them.
+    #[must_use]
+    pub fn queues(&self) -> &Arc<LocalQueues> {
+        &self.queues
+    }
+
+    /// A further tenant, with keys, and with channels on the same providers.
+    ///
+    /// # Errors
+    /// When the id cannot be one, or the store fails.
+    pub async fn add_tenant(&self, id: &str, name: &str) -> Result<TenantAccess, StartError> {
+        let id = id.parse().doing(format!("naming a tenant {id:?}"))?;
+        identity::tenant(&self.pipeline, &id, name).await.doing(format!("making the tenant {id}"))
+    }
+
+    /// Stops cleanly: no new work, and what is under way is finished.
+    pub async fn stop(mut self) {
+        // Everybody who listens is in `tasks`; when they are gone already there is nobody to tell.
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+        self.store.stop().await;
+    }
+
+    async fn whatsapp(&mut self, world: &World, url: Option<String>) -> Result<Arc<dyn Provider>, StartError> {
+        let url = if let Some(url) = url {
+            url
+        } else {
+            let secret = self.pipeline.secrets.get(WHATSAPP_APP_SECRET).await.doing("reading the app secret")?;
+            let settings = GraphSettings {
+                webhook_url: format!("{}/webhooks/whatsapp", self.ready.url),
+                app_secret: secret.into_iter().next().unwrap_or_default(),
+                waba_id: "100000000000001".to_owned(),
+                display_phone_number: "12025550100".to_owned(),
+                delays: Delays::default(),
+            };
+            let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
+            let fake = FakeGraph::new(world.journal.clone(), clock, entropy, world.client.clone(), settings);
+            self.tasks.spawn(Arc::clone(&fake).post_receipts(world.stopping.clone()));
+            self.stand_in(world, fake.router()).await?
+        };
+        Ok(Arc::new(WhatsappProvider::new(world.client.clone(), url)))
+    }
+
+    async fn email(&mut self, world: &World, url: Option<String>) -> Result<Arc<dyn Provider>, StartError> {
+        let url = if let Some(url) = url {
+            url
+        } else {
+            let queues = Arc::clone(&self.queues);
+            // EventBridge puts the event on the receipts queue as it is.
+            let sink: EventSink = Arc::new(move |event| {
+                let queues = Arc::clone(&queues);
+                Box::pin(async move {
+                    queues.send_raw(Queue::Receipts, event.to_string()).await.map_err(|error| error.to_string())
+                })
+            });
+            let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
+            let fake = FakeSes::new(world.journal.clone(), clock, entropy, sink, Delays::default());
+            self.tasks.spawn(Arc::clone(&fake).post_receipts(world.stopping.clone()));
+            self.stand_in(world, fake.router()).await?
+        };
+        let config = carillon_aws::clients::at_endpoint(&url);
+        Ok(Arc::new(SesProvider::new(email::provider::ses_client(&config, Some(&url)))))
+    }
+
+    /// Serves a fake provider on an address of its own, as the real one has.
+    async fn stand_in(&mut self, world: &World, router: axum::Router) -> Result<String, StartError> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.doing("listening for a fake provider")?;
+        let address = listener.local_addr().doing("reading a fake provider's address")?;
+        self.tasks.spawn(http::serve(listener, router, world.stopping.clone()));
+        Ok(format!("http://{address}"))
+    }
+
+    fn serve(&mut self, world: &World, listener: TcpListener) -> Result<(), StartError> {
+        let dev = pages::outbox(world.journal.clone()).merge(pages::queues(Arc::clone(&self.queues)));
+        let router = http::router(&self.pipeline, dev).doing("routing the API")?;
+        self.tasks.spawn(http::serve(listener, router, world.stopping.clone()));
+        Ok(())
+    }
+
+    /// Runs every function that works a queue, as an event source mapping would, and the sweep. A function reports its
+    /// failures one by one and never fails as a whole.
+    fn consume(&mut self, world: &World, whatsapp: Arc<dyn Provider>, email: Arc<dyn Provider>) {
+        let pipeline = Arc::clone(&self.pipeline);
+        let queues = &self.queues;
+        let stopping = || world.stopping.clone();
+        let p = Arc::clone(&pipeline);
+        self.tasks.spawn(poll(queues.clone(), Queue::Events, BATCH, CONCURRENCY, stopping(), move |event| {
+            let p = Arc::clone(&p);
+            async move { Ok::<_, Infallible>(fan_out::handle(&p, event).await) }
+        }));
+        let (p, provider) = (Arc::clone(&pipeline), whatsapp);
+        self.tasks.spawn(poll(queues.clone(), Queue::Whatsapp, BATCH, CONCURRENCY, stopping(), move |event| {
+            let (p, provider) = (Arc::clone(&p), Arc::clone(&provider));
+            async move { Ok::<_, Infallible>(deliver_whatsapp::handle(&p, provider.as_ref(), event).await) }
+        }));
+        let (p, provider) = (Arc::clone(&pipeline), email);
+        self.tasks.spawn(poll(queues.clone(), Queue::Email, BATCH, CONCURRENCY, stopping(), move |event| {
+            let (p, provider) = (Arc::clone(&p), Arc::clone(&provider));
+            async move { Ok::<_, Infallible>(deliver_email::handle(&p, provider.as_ref(), event).await) }
+        }));
+        let p = Arc::clone(&pipeline);
+        self.tasks.spawn(poll(queues.clone(), Queue::Receipts, BATCH, CONCURRENCY, stopping(), move |event| {
+            let p = Arc::clone(&p);
+            async move { Ok::<_, Infallible>(receipts::handle(&p, event).await) }
+        }));
+        self.tasks.spawn(sweep(pipeline, stopping()));
+    }
+}
+
+/// What the parts of a cloud have in common.
+struct World {
+    journal: Arc<Journal>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    client: reqwest::Client,
+    stopping: watch::Receiver<bool>,
+}
+
+async fn sweep(pipeline: Arc<Pipeline>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        if let Err(error) = sweep_due::handle(&pipeline).await {
+            tracing::warn!(error = %error, "the sweep failed; the next one goes on");
+        }
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(SWEEP_EVERY) => {}
+        }
+    }
+}

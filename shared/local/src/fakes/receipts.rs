@@ -1,0 +1,172 @@
+//! What a fake provider still has to say about the messages that it accepted: rows of the journal, written together
+//! with the message, posted when due and deleted when they were taken, so that a kill of the process loses none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use carillon_domain::{Channel, Timestamp};
+use carillon_pipeline::ports::Clock;
+use futures_util::future::BoxFuture;
+use rusqlite::{Connection, Row, params};
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+
+use crate::journal::{Journal, JournalError, chain, millis};
+use crate::outbox::{OutboxItem, record};
+
+/// How many receipts are posted at once. Meta batches up to 1,000 (reference whatsapp.md 1.5).
+const BATCH: usize = 100;
+
+/// The wait after the first post that was not taken; it doubles with each.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+
+/// The longest wait between posts. The real providers give up after days; a fake does not.
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+/// How long posting waits after the journal failed it.
+const JOURNAL_WAIT: Duration = Duration::from_secs(1);
+
+/// Posts receipts as they were accepted; an answer for each, in their order.
+pub(super) type Post = Box<dyn Fn(Vec<Value>) -> BoxFuture<'static, Vec<Result<(), String>>> + Send + Sync>;
+
+/// A receipt to be posted.
+struct Receipt {
+    id: i64,
+    tries: u32,
+    body: Value,
+}
+
+/// One provider's messages and receipts.
+pub(super) struct Receipts {
+    journal: Arc<Journal>,
+    clock: Arc<dyn Clock>,
+    channel: Channel,
+    change: Arc<Notify>,
+}
+
+impl Receipts {
+    pub(super) fn new(journal: Arc<Journal>, clock: Arc<dyn Clock>, channel: Channel) -> Self {
+        Self { journal, clock, channel, change: Arc::new(Notify::new()) }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Records a message and what will be said about it, all or nothing.
+    pub(super) async fn accept(
+        &self,
+        item: OutboxItem,
+        receipts: Vec<(Duration, Value)>,
+    ) -> Result<(), JournalError> {
+        let (channel, change) = (self.channel, Arc::clone(&self.change));
+        let work = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            record(&transaction, &item)?;
+            for (after, body) in receipts {
+                let sql = "INSERT INTO pending_receipt (channel, body, due_at) VALUES (?1, ?2, ?3)";
+                let due_at = item.received_at.as_millisecond().saturating_add(millis(after));
+                transaction.prepare_cached(sql)?.execute(params![
+                    channel.as_str(),
+                    body.to_string(),
+                    due_at
+                ])?;
+            }
+            transaction.commit()?;
+            change.notify_one();
+            Ok(())
+        };
+        self.journal.run(work).await
+    }
+
+    /// Posts receipts as they fall due until `shutdown` is true or its sender is gone. `post` answers for each receipt,
+    /// in order, whether it was taken; the others are posted again later.
+    pub(super) async fn run(&self, mut shutdown: watch::Receiver<bool>, post: Post) {
+        loop {
+            let turn = async {
+                if let Err(error) = self.turn(&post).await {
+                    tracing::error!(channel = self.channel.as_str(), error = %chain(&error), "receipts are not posted");
+                    tokio::time::sleep(JOURNAL_WAIT).await;
+                }
+            };
+            tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop) => return,
+                () = turn => {}
+            }
+        }
+    }
+
+    /// Posts what is due, or waits for it.
+    async fn turn(&self, post: &Post) -> Result<(), JournalError> {
+        let (now, channel) = (self.now().as_millisecond(), self.channel);
+        let due = self.journal.run(move |connection| due(connection, channel, now)).await?;
+        if due.is_empty() {
+            return self.change().await;
+        }
+        let answers = post(due.iter().map(|receipt| receipt.body.clone()).collect()).await;
+        if let Some(error) = answers.iter().find_map(|answer| answer.as_ref().err()) {
+            tracing::warn!(
+                channel = channel.as_str(),
+                error,
+                "receipts were not taken and will be posted again"
+            );
+        }
+        let (now, posted): (_, Vec<_>) =
+            (self.now().as_millisecond(), due.into_iter().zip(answers).collect());
+        self.journal.run(move |connection| settle(connection, posted, now)).await
+    }
+
+    /// Returns when the next receipt is due or a message was accepted.
+    async fn change(&self) -> Result<(), JournalError> {
+        let channel = self.channel.as_str();
+        let next = move |connection: &mut Connection| {
+            let sql = "SELECT min(due_at) FROM pending_receipt WHERE channel = ?1";
+            connection.prepare_cached(sql)?.query_row([channel], |row| row.get::<_, Option<i64>>(0))
+        };
+        let Some(due_at) = self.journal.run(next).await? else {
+            self.change.notified().await;
+            return Ok(());
+        };
+        let wait = Duration::from_millis(u64::try_from(due_at - self.now().as_millisecond()).unwrap_or(0));
+        tokio::select! {
+            () = self.change.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        Ok(())
+    }
+}
+
+fn due(connection: &mut Connection, channel: Channel, now: i64) -> rusqlite::Result<Vec<Receipt>> {
+    let sql = "SELECT id, tries, body FROM pending_receipt WHERE channel = ?1 AND due_at <= ?2
+               ORDER BY due_at, id LIMIT ?3";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_map(params![channel.as_str(), now, BATCH], read)?.collect()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Receipt> {
+    let body: String = row.get(2)?;
+    let fault =
+        |error| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(error));
+    Ok(Receipt { id: row.get(0)?, tries: row.get(1)?, body: serde_json::from_str(&body).map_err(fault)? })
+}
+
+fn settle(
+    connection: &mut Connection,
+    posted: Vec<(Receipt, Result<(), String>)>,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    for (receipt, answer) in posted {
+        if answer.is_ok() {
+            transaction.prepare_cached("DELETE FROM pending_receipt WHERE id = ?1")?.execute([receipt.id])?;
+        } else {
+            let wait = LONGEST_RETRY.min(FIRST_RETRY.saturating_mul(2_u32.saturating_pow(receipt.tries)));
+            let sql = "UPDATE pending_receipt SET tries = tries + 1, due_at = ?2 WHERE id = ?1";
+            transaction
+                .prepare_cached(sql)?
+                .execute(params![receipt.id, now.saturating_add(millis(wait))])?;
+        }
+    }
+    transaction.commit()
+}

@@ -1,0 +1,12 @@
+//! The whole cloud in one process: queues, fake providers and their outbox on one SQLite file, so that `carillon dev`
+//! needs no account and loses nothing when it is killed.
+
+mod answer;
+pub mod cloud;
+pub mod fakes;
+pub mod journal;
+pub mod outbox;
+pub mod queues;
+pub mod secrets;
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,247 @@
+//! Queues with SQS's semantics on the journal: at least once, visibility timeout, receive count, and a dead-letter queue
+//! for what was received too often. Intake, fan-out and webhooks send; [`poll`] hands batches to the function that
+//! consumes a queue, as Lambda's event source mapping does. Facts: reference aws.md 3.1 and 3.2.
+
+mod mapping;
+mod messages;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use carillon_domain::Timestamp;
+use carillon_pipeline::ports::{Clock, Message, Queue, QueueError, Queues};
+use rusqlite::{Connection, params};
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use self::messages::{counts, dead, parse_handle, read, receive};
+use crate::journal::{Journal, JournalError, chain, millis};
+pub use mapping::poll;
+
+const SHOW_ALL: &str = "UPDATE message SET visible_at = sent_at WHERE visible_at <> sent_at";
+
+/// The longest `MessageGroupId` that SQS takes.
+const MAX_GROUP_CHARACTERS: usize = 128;
+
+/// How messages come back and when they stop doing so.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueSettings {
+    /// How long a received message stays invisible: SQS asks for six times the consumer's own time limit.
+    pub visibility: Duration,
+    /// A message that was received so often and never deleted goes to the dead-letter queue.
+    pub max_receive_count: u32,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self { visibility: Duration::from_mins(3), max_receive_count: 20 }
+    }
+}
+
+/// A message as a consumer or a dead-letter queue holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Names the message for its whole life, also in the dead-letter queue.
+    pub message_id: String,
+    /// Names this receiving of it; needed to delete or release, and worthless once it is received again.
+    pub receipt_handle: String,
+    /// What was sent.
+    pub body: String,
+    /// `MessageGroupId`.
+    pub group: String,
+    /// How often it was received, this time included.
+    pub receive_count: u32,
+    /// When it was sent; a move to the dead-letter queue does not change it.
+    pub sent_at: Timestamp,
+}
+
+/// How full a queue is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct QueueCounts {
+    /// Can be received now.
+    pub visible: u64,
+    /// Received and not deleted, or waiting to be tried again.
+    pub in_flight: u64,
+    /// In its dead-letter queue.
+    pub dead: u64,
+}
+
+/// The queues of the send path and a dead-letter queue for each.
+pub struct LocalQueues {
+    journal: Arc<Journal>,
+    clock: Arc<dyn Clock>,
+    settings: QueueSettings,
+    /// Told whenever a message of the queue may have become visible, or will sooner than before.
+    changes: BTreeMap<Queue, Arc<Notify>>,
+}
+
+impl LocalQueues {
+    /// Opens the queues. Whoever had messages in flight is gone, so all of them are visible at once.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub async fn open(
+        journal: Arc<Journal>,
+        clock: Arc<dyn Clock>,
+        settings: QueueSettings,
+    ) -> Result<Arc<Self>, JournalError> {
+        journal.run(|connection| connection.execute(SHOW_ALL, [])).await?;
+        let changes = Queue::ALL.into_iter().map(|queue| (queue, Arc::new(Notify::new()))).collect();
+        Ok(Arc::new(Self { journal, clock, settings, changes }))
+    }
+
+    /// Takes up to `max` visible messages, oldest first, and hides them for the visibility timeout. Those that were
+    /// received too often go to the dead-letter queue instead.
+    ///
+    /// # Errors
+    /// If the journal cannot be read or written; nothing is received then.
+    pub async fn receive(&self, queue: Queue, max: usize) -> Result<Vec<Received>, JournalError> {
+        let (now, settings) = (self.now(), self.settings);
+        self.journal.run(move |connection| receive(connection, queue, max, now, settings)).await
+    }
+
+    /// Deletes received messages. A handle that is no longer the message's latest does nothing.
+    ///
+    /// # Errors
+    /// If the journal cannot be written; nothing is deleted then.
+    pub async fn delete(&self, queue: Queue, receipt_handles: &[String]) -> Result<(), JournalError> {
+        let handles: Vec<_> = receipt_handles.iter().filter_map(|handle| parse_handle(handle)).collect();
+        let work = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            for (id, receive_count) in handles {
+                let sql = "DELETE FROM message WHERE id = ?1 AND queue = ?2 AND receive_count = ?3";
+                transaction.prepare_cached(sql)?.execute(params![id, queue.as_str(), receive_count])?;
+            }
+            transaction.commit()
+        };
+        self.journal.run(work).await
+    }
+
+    /// Makes a received message visible again after a while. A handle that is no longer its latest does nothing.
+    ///
+    /// # Errors
+    /// If the journal cannot be written; the message comes back with its visibility timeout then.
+    pub async fn release(
+        &self,
+        queue: Queue,
+        receipt_handle: &str,
+        after: Duration,
+    ) -> Result<(), JournalError> {
+        let Some((id, receive_count)) = parse_handle(receipt_handle) else { return Ok(()) };
+        let (visible_at, change) = (self.now().saturating_add(millis(after)), self.change(queue));
+        let work = move |connection: &mut Connection| {
+            let sql =
+                "UPDATE message SET visible_at = ?4 WHERE id = ?1 AND queue = ?2 AND receive_count = ?3";
+            connection.prepare_cached(sql)?.execute(params![
+                id,
+                queue.as_str(),
+                receive_count,
+                visible_at
+            ])?;
+            change.notify_one();
+            Ok(())
+        };
+        self.journal.run(work).await
+    }
+
+    /// How full each queue is.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub async fn counts(&self) -> Result<BTreeMap<Queue, QueueCounts>, JournalError> {
+        let now = self.now();
+        self.journal.run(move |connection| counts(connection, now)).await
+    }
+
+    /// Sends any text, also one that no consumer can read.
+    ///
+    /// # Errors
+    /// As [`Queues::send`].
+    pub async fn send_raw(&self, queue: Queue, body: impl Into<String>) -> Result<(), QueueError> {
+        self.send(queue, vec![Message { body: body.into(), group: "raw".to_owned() }]).await
+    }
+
+    /// What is in the dead-letter queue, oldest first.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub async fn dead_letters(&self, queue: Queue) -> Result<Vec<Received>, JournalError> {
+        let work = move |connection: &mut Connection| {
+            let sql =
+                "SELECT id, body, group_id, receive_count, sent_at FROM message WHERE queue = ?1 ORDER BY id";
+            connection.prepare_cached(sql)?.query_map([dead(queue)], read)?.collect()
+        };
+        self.journal.run(work).await
+    }
+
+    /// Returns when a message of the queue may be visible. Nothing is polled: a sender wakes it, or the instant does at
+    /// which the next message comes back.
+    async fn change_in(&self, queue: Queue) -> Result<(), JournalError> {
+        let next = move |connection: &mut Connection| {
+            let sql = "SELECT min(visible_at) FROM message WHERE queue = ?1";
+            connection.prepare_cached(sql)?.query_row([queue.as_str()], |row| row.get::<_, Option<i64>>(0))
+        };
+        let next = self.journal.run(next).await?;
+        let change = self.change(queue);
+        let Some(visible_at) = next else {
+            change.notified().await;
+            return Ok(());
+        };
+        let wait = Duration::from_millis(u64::try_from(visible_at - self.now()).unwrap_or(0));
+        tokio::select! {
+            () = change.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+        Ok(())
+    }
+
+    fn change(&self, queue: Queue) -> Arc<Notify> {
+        self.changes.get(&queue).cloned().unwrap_or_default()
+    }
+
+    fn now(&self) -> i64 {
+        self.clock.now().as_millisecond()
+    }
+}
+
+#[async_trait]
+impl Queues for LocalQueues {
+    /// All messages in one transaction: all are in the queue, or none.
+    async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError> {
+        let refuse = |reason: String| QueueError { queue, reason };
+        if let Some(fault) = messages.iter().find_map(fault) {
+            return Err(refuse(fault));
+        }
+        let (now, change) = (self.now(), self.change(queue));
+        let work = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            for Message { body, group } in messages {
+                let sql = "INSERT INTO message (queue, body, group_id, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?4)";
+                transaction.prepare_cached(sql)?.execute(params![queue.as_str(), body, group, now])?;
+            }
+            transaction.commit()?;
+            change.notify_one();
+            Ok(())
+        };
+        self.journal.run(work).await.map_err(|error| refuse(chain(&error)))
+    }
+}
+
+/// What SQS would refuse.
+fn fault(message: &Message) -> Option<String> {
+    let Message { body, group } = message;
+    let legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    if body.is_empty() || body.len() > Message::MAX_BYTES {
+        Some(format!("a body of {} bytes; it takes 1 to {}", body.len(), Message::MAX_BYTES))
+    } else if !body.chars().all(legal) {
+        Some("InvalidMessageContents: a character that XML does not allow".to_owned())
+    } else if group.is_empty() || group.len() > MAX_GROUP_CHARACTERS {
+        Some(format!("a group id of {} characters; it takes 1 to {MAX_GROUP_CHARACTERS}", group.len()))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,151 @@
+//! Intake: makes a posted event durable, puts it on the events queue, and only then answers. Reads the route and the
+//! recipients that the event names; writes one event item, conditionally. fan-out comes next.
+
+use carillon_domain::{
+    Category, Event, EventId, EventInput, FieldError, Principal, Priority, Problem, ProblemKind, Scope, TenantId,
+    canonical_json, sha256_hex,
+};
+use serde_json::Value;
+
+use crate::context::Pipeline;
+use crate::ports::{Queue, StoreError};
+use crate::store::events::PutEvent;
+use crate::work::EventWork;
+
+/// An accepted event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id.
+    pub event_id: EventId,
+    /// It had been accepted before.
+    pub replayed: bool,
+}
+
+/// How long an idempotency key may be, in characters.
+const KEY_CHARS: usize = 255;
+
+impl Pipeline {
+    /// Accepts an event.
+    ///
+    /// # Errors
+    /// 422 with pointers for what cannot be accepted and for a key that was used with another body; 403 when the
+    /// event asks for more than the key may; 503 when it could not be made durable.
+    pub async fn accept(&self, caller: &Principal, body: Value, key: Option<&str>) -> Result<Accepted, Problem> {
+        if key.is_some_and(|k| k.is_empty() || k.chars().count() > KEY_CHARS) {
+            let detail = format!("The header Idempotency-Key must have 1 to {KEY_CHARS} characters.");
+            return Err(Problem::new(ProblemKind::Malformed, detail));
+        }
+        let body_sha256 = sha256_hex(&canonical_json(&body));
+        let input = EventInput::parse(body)?;
+        let tenant = &caller.tenant;
+        let key = key.map(|k| format!("header\n{k}")).or_else(|| input.own_key());
+        let id = match &key {
+            Some(key) => EventId::from_idempotency_key(tenant, key),
+            None => self.random_event_id(),
+        };
+        let priority = match self.check(caller, &input).await {
+            Ok(priority) => priority,
+            // What was accepted once stays accepted, whatever has become of its route since.
+            Err(problem) if key.is_some() => {
+                return match self.event(tenant, &id).await? {
+                    Some(existing) => self.replay(tenant, &existing, &body_sha256).await,
+                    None => Err(problem),
+                };
+            }
+            Err(problem) => return Err(problem),
+        };
+        let extensions = input.extensions.clone();
+        let event = Event { id: id.clone(), accepted_at: self.now(), body_sha256, input, extensions };
+        match self.put_event(tenant, &event).await? {
+            PutEvent::New => {
+                self.enqueue_event(tenant, &id, priority).await?;
+                Ok(Accepted { event_id: id, replayed: false })
+            }
+            PutEvent::Existing(existing) => self.replay(tenant, &existing, &event.body_sha256).await,
+        }
+    }
+
+    /// The answer to an event that is there already.
+    async fn replay(&self, tenant: &TenantId, existing: &Event, body_sha256: &str) -> Result<Accepted, Problem> {
+        if existing.body_sha256 != body_sha256 {
+            let detail = "This idempotency key was used with another body before. Use a new key for a new event.";
+            return Err(Problem::new(ProblemKind::Invalid, detail));
+        }
+        // An event that was never planned may have missed its queue: a second message does no harm.
+        if self.event_plan(tenant, &existing.id).await?.is_none() {
+            self.enqueue_event(tenant, &existing.id, existing.input.priority.unwrap_or_default()).await?;
+        }
+        Ok(Accepted { event_id: existing.id.clone(), replayed: true })
+    }
+
+    async fn enqueue_event(&self, tenant: &TenantId, id: &EventId, priority: Priority) -> Result<(), Problem> {
+        let work = EventWork { tenant: tenant.clone(), event_id: id.clone() };
+        if let Err(error) = self.queues.send(Queue::Events, vec![work.message(priority)]).await {
+            // The event is durable; once sweep-due knows of it, it is as good as queued.
+            self.put_unqueued_event(tenant, id).await?;
+            tracing::warn!(event.id = %id, error = %error, "event stored but not queued; sweep-due will queue it");
+        }
+        Ok(())
+    }
+
+    /// What an event says that only configuration and directory can judge. Answers the priority it will have.
+    pub(crate) async fn check(&self, caller: &Principal, input: &EventInput) -> Result<Priority, Problem> {
+        let tenant = &caller.tenant;
+        let mut faults = Vec::new();
+        let route = self.route(tenant, &input.event_type).await?;
+        if let (None, None) = (&route, &input.template) {
+            let detail = format!(
+                "there is no route for the event type {:?}; put one at /v1/routes/{}, or name template and channels in the event",
+                input.event_type.as_str(),
+                input.event_type
+            );
+            return Err(FieldError::new("/type", detail).into());
+        }
+        if let Some(name) = &input.template
+            && self.published_template(tenant, name).await?.is_none()
+        {
+            faults.push(FieldError::new("/template", format!("there is no published template {:?}", name.as_str())));
+        }
+        let lifted = input.category == Some(Category::Critical)
+            && route.as_ref().is_none_or(|route| route.category != Category::Critical);
+        if lifted && !caller.may(Scope::Manage) {
+            let detail = "Raising an event to the category critical needs a key with the scope \"manage\".";
+            return Err(Problem::new(ProblemKind::Forbidden, detail));
+        }
+        if input.expires_at.is_some_and(|at| at <= self.now()) {
+            faults.push(FieldError::new("/expires_at", "is in the past"));
+        }
+        let has_audience = route.as_ref().is_some_and(|r| !r.audience.is_empty()) && !input.recipients.replace;
+        if !has_audience && input.recipients.ids.is_empty() && input.recipients.groups.is_empty() {
+            let detail = "nobody would be told: name ids or groups here, or give the route an audience";
+            faults.push(FieldError::new("/recipients", detail));
+        }
+        faults.extend(self.unknown_targets(tenant, input).await?);
+        if faults.is_empty() {
+            Ok(input.priority.or(route.map(|r| r.priority)).unwrap_or_default())
+        } else {
+            Err(faults.into())
+        }
+    }
+
+    async fn unknown_targets(&self, tenant: &TenantId, input: &EventInput) -> Result<Vec<FieldError>, StoreError> {
+        let mut faults = Vec::new();
+        if !input.recipients.ids.is_empty() {
+            let found = self.recipients(tenant, &input.recipients.ids).await?;
+            for (i, (_, recipient)) in found.iter().enumerate() {
+                if recipient.is_none() {
+                    faults.push(FieldError::new(format!("/recipients/ids/{i}"), "there is no recipient by this id"));
+                }
+            }
+        }
+        if !input.recipients.groups.is_empty() {
+            let unknown = self.unknown_groups(tenant, &input.recipients.groups).await?;
+            for (i, group) in input.recipients.groups.iter().enumerate() {
+                if unknown.contains(group) {
+                    faults.push(FieldError::new(format!("/recipients/groups/{i}"), "there is no group by this name"));
+                }
+            }
+        }
+        Ok(faults)
+    }
+}

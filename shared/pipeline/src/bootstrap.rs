@@ -1,0 +1,62 @@
+//! The first things of a deployment: a tenant and the keys that act for it.
+
+use carillon_domain::ids::{api_key_hash, api_key_text};
+use carillon_domain::{ApiKey, KeyKind, Scope, Tenant, TenantId};
+
+use crate::context::Pipeline;
+use crate::ports::{Entropy, Secrets, StoreError};
+
+/// The name of the secret that keyed hashes are made with.
+pub const HASH_KEY: &str = "hash-key";
+/// The name of the secret that Meta signs webhooks with.
+pub const WHATSAPP_APP_SECRET: &str = "whatsapp/app_secret";
+/// The name of the word that Meta's handshake must bring.
+pub const WHATSAPP_VERIFY_TOKEN: &str = "whatsapp/verify_token";
+
+/// The value of a secret that is made once: read, or made now.
+///
+/// # Errors
+/// When the secret store cannot be reached.
+pub async fn ensure_secret(secrets: &dyn Secrets, entropy: &dyn Entropy, name: &str) -> Result<String, StoreError> {
+    if let Some(value) = secrets.get(name).await?.into_iter().next() {
+        return Ok(value);
+    }
+    let mut bits = [0; 20];
+    entropy.fill(&mut bits);
+    let value = api_key_text("", &bits);
+    secrets.put(name, std::slice::from_ref(&value)).await?;
+    Ok(value)
+}
+
+impl Pipeline {
+    /// Makes a key for a tenant. Answers its text, which is stored nowhere.
+    pub async fn make_key(&self, tenant: &TenantId, name: &str, scopes: &[Scope]) -> Result<String, StoreError> {
+        let mut bits = [0; 20];
+        self.entropy.fill(&mut bits);
+        let text = api_key_text(KeyKind::Live.prefix(), &bits);
+        self.put_key(tenant, name, &text, scopes).await?;
+        Ok(text)
+    }
+
+    /// Stores a key whose text the caller has.
+    pub async fn put_key(&self, tenant: &TenantId, name: &str, text: &str, scopes: &[Scope]) -> Result<(), StoreError> {
+        let hash = api_key_hash(text);
+        let key = ApiKey {
+            id: self.hash_key.hash(&["key", &hash]),
+            name: name.to_owned(),
+            tenant: tenant.clone(),
+            kind: KeyKind::Live,
+            scopes: scopes.to_vec(),
+            expires_at: None,
+        };
+        self.put_api_key(&hash, &key).await
+    }
+
+    /// Makes a tenant unless there is one.
+    pub async fn ensure_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        if self.tenant(&tenant.id).await?.is_none() {
+            self.put_tenant(tenant).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! Everything a use case works with: the ports, the deployment's hash key, and what is remembered of the configuration.
+
+use std::sync::Arc;
+
+use carillon_domain::ids::HashKey;
+use carillon_domain::{
+    ApiKey, Channel, EventId, RecipientId, RecipientKey, Route, TemplateName, TemplateVersion, Tenant, TenantId, Timestamp,
+};
+
+use crate::cache::Cache;
+use crate::ports::{Account, Clock, Entropy, Queues, Renderer, Secrets, Table};
+use crate::store::templates::TemplateHead;
+
+/// How long changed configuration may go unnoticed by a function that has read it before.
+pub const CONFIGURATION_TTL_MS: i64 = 2_000;
+
+/// How long a revoked key may still be taken.
+const KEY_TTL_MS: i64 = 5_000;
+
+/// A published version never changes; the limit only bounds memory.
+const VERSION_TTL_MS: i64 = 3_600_000;
+
+/// The ports and caches that every use case is given.
+pub struct Pipeline {
+    /// The one table.
+    pub table: Arc<dyn Table>,
+    /// The queues.
+    pub queues: Arc<dyn Queues>,
+    /// Provider tokens and other secrets.
+    pub secrets: Arc<dyn Secrets>,
+    /// Templates to messages.
+    pub renderer: Arc<dyn Renderer>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Random bits.
+    pub entropy: Arc<dyn Entropy>,
+    /// The secret of keyed hashes.
+    pub hash_key: HashKey,
+    /// Leases taken before this instant are over: set by a process that knows that every earlier worker is gone.
+    pub leases_void_before: Option<Timestamp>,
+    /// What was read a moment ago.
+    pub remembered: Remembered,
+}
+
+/// The configuration that functions keep for [`CONFIGURATION_TTL_MS`].
+pub struct Remembered {
+    pub(crate) keys: Cache<String, ApiKey>,
+    pub(crate) tenants: Cache<TenantId, Tenant>,
+    pub(crate) routes: Cache<(TenantId, String), Route>,
+    pub(crate) heads: Cache<(TenantId, TemplateName), TemplateHead>,
+    pub(crate) versions: Cache<(TenantId, TemplateName, u32), TemplateVersion>,
+    pub(crate) accounts: Cache<(TenantId, Channel), Account>,
+    pub(crate) phone_numbers: Cache<String, TenantId>,
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self {
+            keys: Cache::new(KEY_TTL_MS),
+            tenants: Cache::new(CONFIGURATION_TTL_MS),
+            routes: Cache::new(CONFIGURATION_TTL_MS),
+            heads: Cache::new(CONFIGURATION_TTL_MS),
+            versions: Cache::new(VERSION_TTL_MS),
+            accounts: Cache::new(CONFIGURATION_TTL_MS),
+            phone_numbers: Cache::new(CONFIGURATION_TTL_MS),
+        }
+    }
+}
+
+impl Pipeline {
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The key that stands for a recipient of a tenant.
+    #[must_use]
+    pub fn recipient_key(&self, tenant: &TenantId, recipient: &RecipientId) -> RecipientKey {
+        RecipientKey::of(&self.hash_key, tenant, recipient)
+    }
+
+    /// An id for an event without an idempotency key.
+    #[must_use]
+    pub fn random_event_id(&self) -> EventId {
+        let mut bits = [0; 16];
+        self.entropy.fill(&mut bits);
+        EventId::from_random(bits)
+    }
+
+    /// A text that no other worker has, for a lease.
+    #[must_use]
+    pub fn random_owner(&self) -> String {
+        let mut bits = [0; 8];
+        self.entropy.fill(&mut bits);
+        format!("{:016x}", u64::from_be_bytes(bits))
+    }
+}

@@ -1,0 +1,164 @@
+//! sweep-due: moves on what was waiting for a time: retries, holds, the grace of what is in doubt, and events that could
+//! not be queued. Reads the due index; each item is checked again on its own key before it is moved.
+
+use carillon_domain::state::PlainReason;
+use carillon_domain::{Category, Delivery, DeliveryId, EventId, State, TenantId, Timestamp};
+use jiff::SignedDuration;
+
+use crate::context::Pipeline;
+use crate::deliver::{ended, plus};
+use crate::fan_out::queue_of;
+use crate::ports::Queue;
+use crate::reproduce::Reproduced;
+use crate::store::deliveries::{DueWork, Saved};
+use crate::store::keys::DUE_SHARDS;
+use crate::work::{DeliveryWork, EventWork, WorkError};
+
+/// How many items of a shard one pass takes.
+const PASS: usize = 100;
+
+/// When the sweep looks again at what it has queued, in case the message was lost.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(15);
+
+/// What a run did.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// Put back on their queue.
+    pub queued: u32,
+    /// Ended: expired, or cannot be said any more.
+    pub ended: u32,
+    /// In doubt and left so by policy.
+    pub parked: u32,
+}
+
+impl Pipeline {
+    /// Works everything that was due by now.
+    ///
+    /// # Errors
+    /// When the table or a queue cannot be reached; the next run goes on.
+    pub async fn sweep_due(&self) -> Result<Swept, WorkError> {
+        let mut swept = Swept::default();
+        for shard in 0..DUE_SHARDS {
+            loop {
+                let due = self.due_work(shard, self.now(), PASS).await?;
+                let full = due.len() == PASS;
+                let mut moved = 0;
+                for (tenant, work) in due {
+                    let one = match work {
+                        DueWork::Delivery(id) => self.sweep_delivery(&tenant, &id).await?,
+                        DueWork::Event(id) => self.sweep_event(&tenant, &id).await?,
+                    };
+                    moved += one.queued + one.ended + one.parked;
+                    swept.queued += one.queued;
+                    swept.ended += one.ended;
+                    swept.parked += one.parked;
+                }
+                // An index may still show what has been moved: go on only while there is progress.
+                if !full || moved == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(swept)
+    }
+
+    async fn sweep_event(&self, tenant: &TenantId, id: &EventId) -> Result<Swept, WorkError> {
+        let work = EventWork { tenant: tenant.clone(), event_id: id.clone() };
+        self.queues.send(Queue::Events, vec![work.message(carillon_domain::Priority::default())]).await?;
+        self.delete_unqueued_event(tenant, id).await?;
+        Ok(Swept { queued: 1, ..Swept::default() })
+    }
+
+    async fn sweep_delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Swept, WorkError> {
+        let Some(before) = self.delivery(tenant, id).await? else { return Ok(Swept::default()) };
+        let now = self.now();
+        let Some(next) = next_form(&before, now) else { return Ok(Swept::default()) };
+        if next.state != State::Pending {
+            let swept = if next.state == State::Parked {
+                Swept { parked: 1, ..Swept::default() }
+            } else {
+                Swept { ended: 1, ..Swept::default() }
+            };
+            return Ok(self.moved(tenant, before, next, swept).await?.map_or_else(Swept::default, |(_, swept)| swept));
+        }
+        match self.reproduce(tenant, &before).await? {
+            Reproduced::Impossible(reason, note) => {
+                let mut gone = ended(&before, State::Failed(reason), now);
+                gone.note = note;
+                let swept = Swept { ended: 1, ..Swept::default() };
+                Ok(self.moved(tenant, before, gone, swept).await?.map_or_else(Swept::default, |(_, swept)| swept))
+            }
+            Reproduced::Message(to, message) => {
+                let swept = Swept { queued: 1, ..Swept::default() };
+                let Some((delivery, swept)) = self.moved(tenant, before, next, swept).await? else {
+                    return Ok(Swept::default());
+                };
+                if let Some(queue) = queue_of(delivery.channel) {
+                    let work = DeliveryWork { tenant: tenant.clone(), delivery, to, message };
+                    self.queues.send(queue, vec![work.message()]).await?;
+                }
+                Ok(swept)
+            }
+        }
+    }
+
+    async fn moved(
+        &self,
+        tenant: &TenantId,
+        before: Delivery,
+        after: Delivery,
+        swept: Swept,
+    ) -> Result<Option<(Delivery, Swept)>, WorkError> {
+        let from = before.state.kind();
+        match self.save_delivery(tenant, before, after).await? {
+            Saved::Done(saved) => {
+                tracing::info!(
+                    tenant.id = %tenant,
+                    delivery.id = %saved.id,
+                    delivery.state = %saved.state.kind(),
+                    delivery.reason = saved.state.reason(),
+                    delivery.was = %from,
+                    "due delivery moved"
+                );
+                Ok(Some((*saved, swept)))
+            }
+            // Somebody else moved it: whoever it was decided on what is true now.
+            Saved::Overtaken(_) => Ok(None),
+        }
+    }
+}
+
+/// What a due delivery becomes; none when it is not due any more.
+fn next_form(before: &Delivery, now: Timestamp) -> Option<Delivery> {
+    let expired = now >= before.expires_at;
+    let due = |at: Option<Timestamp>| at.is_none_or(|at| at <= now);
+    let waiting = match before.state {
+        State::Held(_) => before.held_until,
+        State::Retrying | State::InDoubt | State::Pending => before.retry_at,
+        _ => return None,
+    };
+    if before.state == State::Pending && before.retry_at.is_none() {
+        return None;
+    }
+    if expired {
+        let state = match before.state {
+            State::InDoubt => State::Failed(PlainReason::UnknownOutcome.into()),
+            _ => State::Expired(PlainReason::PastExpiry.into()),
+        };
+        return Some(ended(before, state, now));
+    }
+    if !due(waiting) {
+        return None;
+    }
+    let mut after = ended(before, State::Pending, now);
+    if before.state == State::InDoubt {
+        // The default policy: marketing is not worth a duplicate, everything else is not worth a loss.
+        if before.category == Category::Marketing {
+            after.state = State::Parked;
+            return Some(after);
+        }
+        after.resends += 1;
+    }
+    after.retry_at = Some(plus(now, LOOK_AGAIN));
+    Some(after)
+}

@@ -1,0 +1,25 @@
+//! The use cases of Carillon in flow order, on ports: accept, fan-out, deliver, record a receipt, look after what is
+//! due, and what the API reads and writes. Nothing here knows AWS, HTTP or a provider.
+
+pub mod accept;
+pub mod audience;
+pub mod authenticate;
+pub mod bootstrap;
+pub mod cache;
+pub mod configure;
+pub mod context;
+pub mod deliver;
+pub mod due;
+pub mod fan_out;
+pub mod plan;
+pub mod ports;
+pub mod preview;
+pub mod read;
+pub mod record_receipt;
+pub mod reproduce;
+pub mod retry_schedule;
+pub mod store;
+pub mod work;
+
+pub use context::Pipeline;
+pub use work::{DeliveryWork, EventWork, WorkError};

@@ -1,0 +1,238 @@
+//! Deciding: what one recipient is told because of one event, on which channels, in which words, or why not. Pure:
+//! fan-out writes what is decided here and preview only shows it.
+
+use carillon_domain::state::PlainReason;
+use carillon_domain::{
+    Address, Attempt, Category, Channel, ChannelChoice, Delivery, DeliveryId, Event, Priority, Reason, Recipient,
+    RecipientId, RecipientKey, Rendered, Route, State, TemplateVersion, Tenant, Timestamp,
+};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::ports::{RenderJob, Renderer};
+
+/// How long after it is due a message is still worth sending, where neither event nor route says it.
+const EXPIRES_AFTER: SignedDuration = SignedDuration::from_hours(72);
+
+/// What is decided once for the whole event.
+#[derive(Debug)]
+pub struct Terms<'a> {
+    /// Whose event.
+    pub tenant: &'a Tenant,
+    /// The event.
+    pub event: &'a Event,
+    /// The template, in the version that every delivery pins.
+    pub template: &'a TemplateVersion,
+    /// The channels.
+    pub channels: &'a ChannelChoice,
+    /// The category.
+    pub category: Category,
+    /// The priority.
+    pub priority: Priority,
+    /// After this instant nothing is sent.
+    pub expires_at: Timestamp,
+    /// The route's condition.
+    pub when: Option<&'a str>,
+}
+
+impl<'a> Terms<'a> {
+    /// The terms of an event under its route, or under its own template and channels.
+    #[must_use]
+    pub fn new(
+        tenant: &'a Tenant,
+        event: &'a Event,
+        route: Option<&'a Route>,
+        template: &'a TemplateVersion,
+        channels: &'a ChannelChoice,
+    ) -> Self {
+        let after = route.and_then(|r| r.expires_after_s).map_or(EXPIRES_AFTER, |s| SignedDuration::from_secs(s.into()));
+        let default_expiry = event.accepted_at.checked_add(after).unwrap_or(Timestamp::MAX);
+        Self {
+            tenant,
+            event,
+            template,
+            channels,
+            category: event.input.category.or(route.map(|r| r.category)).unwrap_or_default(),
+            priority: event.input.priority.or(route.map(|r| r.priority)).unwrap_or_default(),
+            expires_at: event.input.expires_at.unwrap_or(default_expiry),
+            when: route.and_then(|r| r.when.as_deref()),
+        }
+    }
+}
+
+/// A delivery that was decided, and what is to be sent if it is to be sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// The delivery, in its first state.
+    pub delivery: Delivery,
+    /// Where it goes and what is said; none when it ends at once.
+    pub send: Option<(Address, Rendered)>,
+}
+
+/// Decides everything for one recipient. `recipient` is none when nobody goes by that id.
+#[must_use]
+pub fn plan(
+    terms: &Terms<'_>,
+    renderer: &dyn Renderer,
+    id: &RecipientId,
+    key: &RecipientKey,
+    recipient: &Recipient,
+    now: Timestamp,
+) -> Vec<Planned> {
+    let locale = terms.template.template.locale_for(recipient.locale.as_deref(), &terms.tenant.locale);
+    let locale = locale.map_or("", |(locale, _)| locale);
+    let context = context(terms.tenant, terms.event, id, recipient, now);
+    let unwanted = unwanted(terms, renderer, recipient, &context);
+    let one = |channel: Channel| -> Planned {
+        let mut delivery = first_form(terms, id, key, channel, locale, now);
+        let decision = match &unwanted {
+            Some(reason) => Err((State::Skipped(reason.clone()), None)),
+            None => decide(terms, renderer, recipient, channel, locale, &context),
+        };
+        match decision {
+            Ok(send) => {
+                if channel == Channel::InApp {
+                    delivery.state = State::Delivered;
+                }
+                Planned { delivery, send: Some(send) }
+            }
+            Err((state, note)) => {
+                delivery.state = state;
+                delivery.note = note;
+                Planned { delivery, send: None }
+            }
+        }
+    };
+    match terms.channels {
+        ChannelChoice::All(channels) => channels.iter().map(|c| one(*c)).collect(),
+        ChannelChoice::FirstOf(channels) => {
+            let mut tried: Vec<Planned> = Vec::new();
+            for channel in channels {
+                let planned = one(*channel);
+                let works = planned.send.is_some();
+                tried.push(planned);
+                if works {
+                    break;
+                }
+            }
+            tried
+        }
+    }
+}
+
+/// Reasons to tell a recipient nothing at all.
+fn unwanted(terms: &Terms<'_>, renderer: &dyn Renderer, recipient: &Recipient, context: &Value) -> Option<Reason> {
+    if !recipient.active {
+        return Some(PlainReason::Inactive.into());
+    }
+    let condition = terms.when?;
+    match renderer.condition(condition, context) {
+        Ok(true) => None,
+        // A condition that cannot be evaluated does not hold; it was checked when the route was stored.
+        Ok(false) | Err(_) => Some(PlainReason::NoCondition.into()),
+    }
+}
+
+type Ended = (State, Option<String>);
+
+fn decide(
+    terms: &Terms<'_>,
+    renderer: &dyn Renderer,
+    recipient: &Recipient,
+    channel: Channel,
+    locale: &str,
+    context: &Value,
+) -> Result<(Address, Rendered), Ended> {
+    let Some(address) = recipient.address(channel) else {
+        return Err((State::Skipped(PlainReason::NoAddress.into()), None));
+    };
+    let job = RenderJob {
+        tenant: terms.tenant.id.as_str(),
+        template: terms.template,
+        locale,
+        channel,
+        window_open: false,
+        context,
+    };
+    match renderer.render(&job) {
+        Ok(message) => Ok((address, message)),
+        Err(error) => {
+            let note = bounded(&format!("template {} version {}: {error}", terms.template.name, terms.template.version));
+            Err((State::Failed(Reason::Rejected("template".to_owned())), Some(note)))
+        }
+    }
+}
+
+fn first_form(
+    terms: &Terms<'_>,
+    id: &RecipientId,
+    key: &RecipientKey,
+    channel: Channel,
+    locale: &str,
+    now: Timestamp,
+) -> Delivery {
+    Delivery {
+        id: DeliveryId::new(key.clone(), terms.event.id.clone(), channel),
+        event_id: terms.event.id.clone(),
+        event_type: terms.event.input.event_type.clone(),
+        subject: terms.event.input.subject.clone(),
+        recipient_id: id.clone(),
+        channel,
+        category: terms.category,
+        priority: terms.priority,
+        template: Some(terms.template.name.clone()),
+        version: Some(terms.template.version),
+        locale: Some(locale.to_owned()),
+        state: State::Pending,
+        held_until: None,
+        retry_at: None,
+        expires_at: terms.expires_at,
+        rev: 1,
+        calls: 0,
+        tries: 0,
+        owner: None,
+        lease_until: None,
+        created_at: now,
+        changed_at: now,
+        note: None,
+        resends: 0,
+        provider_message_id: None,
+        attempts: std::collections::BTreeMap::new(),
+        receipts: std::collections::BTreeMap::new(),
+    }
+}
+
+/// What templates and conditions see: `event`, `data`, `recipient`, `tenant`, `now`.
+#[must_use]
+pub fn context(tenant: &Tenant, event: &Event, id: &RecipientId, recipient: &Recipient, now: Timestamp) -> Value {
+    let input = &event.input;
+    let mut posted = json!({
+        "id": event.id,
+        "type": input.event_type,
+        "source": input.source,
+        "subject": input.subject,
+        "time": input.time.unwrap_or(event.accepted_at),
+    });
+    for (name, value) in &input.extensions {
+        posted[name] = value.clone();
+    }
+    json!({
+        "event": posted,
+        "data": input.data,
+        "recipient": {
+            "id": id,
+            "name": recipient.name,
+            "locale": recipient.locale.as_deref().unwrap_or(&tenant.locale),
+            "time_zone": recipient.time_zone.as_deref().unwrap_or(&tenant.time_zone),
+            "data": recipient.data,
+        },
+        "tenant": {"id": tenant.id, "name": tenant.name},
+        "now": now,
+    })
+}
+
+/// At most as much text as an item may carry.
+#[must_use]
+pub fn bounded(text: &str) -> String {
+    text.chars().take(Attempt::DETAIL_CHARS).collect()
+}

@@ -1,0 +1,163 @@
+//! receipts: what a provider says later moves a delivery forward. Matched by the token; every kind is kept with its first
+//! time, whatever the order they come in, and a state never goes back.
+
+use carillon_domain::delivery::ReceiptAt;
+use carillon_domain::state::PlainReason;
+use carillon_domain::{Delivery, Reason, ReceiptKind, State, TenantId, Timestamp, Token};
+
+use crate::context::Pipeline;
+use crate::ports::StoreError;
+use crate::store::deliveries::Saved;
+
+/// One thing that a provider said about one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which provider call it is about.
+    pub token: Token,
+    /// What is said.
+    pub kind: ReceiptKind,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The provider's name for the message.
+    pub provider_message_id: Option<String>,
+    /// The provider's code, for failures.
+    pub code: Option<String>,
+    /// In words, without personal data.
+    pub detail: Option<String>,
+}
+
+/// What became of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is kept.
+    New,
+    /// It was known.
+    Known,
+    /// It is about a delivery that this tenant does not have.
+    Unmatched,
+}
+
+impl Pipeline {
+    /// Records a receipt. Repeating it changes nothing.
+    pub async fn record_receipt(&self, tenant: &TenantId, receipt: &Receipt) -> Result<Recorded, StoreError> {
+        let Some(mut before) = self.delivery(tenant, &receipt.token.delivery).await? else {
+            return Ok(Recorded::Unmatched);
+        };
+        loop {
+            let Some(after) = received(&before, receipt, self.now()) else { return Ok(Recorded::Known) };
+            match self.save_delivery(tenant, before, after).await? {
+                Saved::Done(saved) => {
+                    tracing::info!(
+                        tenant.id = %tenant,
+                        delivery.id = %saved.id,
+                        delivery.state = %saved.state.kind(),
+                        delivery.reason = saved.state.reason(),
+                        receipt.kind = receipt.kind.as_str(),
+                        receipt.code = receipt.code.as_deref(),
+                        "receipt recorded"
+                    );
+                    return Ok(Recorded::New);
+                }
+                Saved::Overtaken(found) => before = *found,
+            }
+        }
+    }
+}
+
+/// The delivery with a receipt added; none when it is known already.
+fn received(before: &Delivery, receipt: &Receipt, now: Timestamp) -> Option<Delivery> {
+    if before.receipts.contains_key(&receipt.kind) {
+        return None;
+    }
+    let mut after = before.clone();
+    after.receipts.insert(receipt.kind, ReceiptAt(receipt.at));
+    if after.provider_message_id.is_none() {
+        after.provider_message_id.clone_from(&receipt.provider_message_id);
+    }
+    if let Some(state) = state_after(before, receipt)
+        && before.state.kind().may_become(state.kind())
+    {
+        if matches!(state, State::Failed(_)) {
+            after.note.clone_from(&receipt.detail);
+        }
+        after.state = state;
+        after.changed_at = now;
+        after.retry_at = None;
+        after.held_until = None;
+    }
+    Some(after)
+}
+
+/// The state that a receipt says a delivery is in.
+fn state_after(before: &Delivery, receipt: &Receipt) -> Option<State> {
+    let code = || receipt.code.clone().unwrap_or_else(|| "unknown".to_owned());
+    // Of an earlier call: it proves that the message arrived, and says nothing about the call under way.
+    let earlier = receipt.token.call < before.calls;
+    match receipt.kind {
+        ReceiptKind::Delayed => None,
+        ReceiptKind::Delivered => Some(State::Delivered),
+        ReceiptKind::Read => Some(State::Read),
+        _ if earlier => None,
+        ReceiptKind::Sent => Some(State::Sent),
+        ReceiptKind::Failed => Some(State::Failed(Reason::Rejected(code()))),
+        ReceiptKind::Bounced => Some(State::Failed(PlainReason::Bounced.into())),
+        ReceiptKind::Complained => Some(State::Failed(PlainReason::Complained.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delivery(state: State) -> Delivery {
+        let json = serde_json::json!({
+            "id": "aaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbbbbbbbbbbbb-w",
+            "event_id": "bbbbbbbbbbbbbbbbbbbbbbbbbb", "event_type": "t", "recipient_id": "u", "channel": "whatsapp",
+            "category": "transactional", "priority": "normal", "state": "pending", "expires_at": 9_000_000_000_000_i64,
+            "rev": 1, "calls": 1, "created_at": 0, "changed_at": 0
+        });
+        let mut delivery: Delivery = serde_json::from_value(json).unwrap();
+        delivery.state = state;
+        delivery
+    }
+
+    fn receipt(kind: ReceiptKind, call: u32) -> Receipt {
+        let token = Token { delivery: delivery(State::Sent).id, call };
+        let at = Timestamp::UNIX_EPOCH;
+        Receipt { token, kind, at, provider_message_id: None, code: Some("131026".to_owned()), detail: None }
+    }
+
+    #[test]
+    fn receipts_in_any_order_end_in_the_furthest_state_and_are_all_kept() {
+        use ReceiptKind::{Delivered, Read, Sent};
+        for order in [[Sent, Delivered, Read], [Read, Sent, Delivered], [Delivered, Read, Sent]] {
+            for start in [State::Sending, State::InDoubt, State::Sent] {
+                let mut it = delivery(start);
+                for kind in order {
+                    it = received(&it, &receipt(kind, 1), Timestamp::UNIX_EPOCH).unwrap();
+                }
+                assert_eq!(it.state, State::Read, "{order:?}");
+                assert_eq!(it.receipts.len(), 3);
+                assert!(received(&it, &receipt(Sent, 1), Timestamp::UNIX_EPOCH).is_none());
+            }
+        }
+    }
+
+    #[test]
+    fn a_bounce_after_sent_fails_and_after_delivered_is_only_a_fact() {
+        let sent = received(&delivery(State::Sent), &receipt(ReceiptKind::Bounced, 1), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(sent.state, State::Failed(PlainReason::Bounced.into()));
+        let arrived = delivery(State::Delivered);
+        let arrived = received(&arrived, &receipt(ReceiptKind::Bounced, 1), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(arrived.state, State::Delivered);
+        assert!(arrived.receipts.contains_key(&ReceiptKind::Bounced));
+    }
+
+    #[test]
+    fn a_failure_of_an_earlier_call_does_not_end_the_one_under_way() {
+        let mut it = delivery(State::Sending);
+        it.calls = 2;
+        let it = received(&it, &receipt(ReceiptKind::Failed, 1), Timestamp::UNIX_EPOCH).unwrap();
+        assert_eq!(it.state, State::Sending);
+    }
+}

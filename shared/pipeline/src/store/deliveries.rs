@@ -1,0 +1,234 @@
+//! Deliveries. Each write says which write it follows (`rev`), so two workers never both win, and only what changed is
+//! written.
+
+use carillon_domain::{Delivery, DeliveryId, EventId, StateKind, TenantId, Timestamp};
+
+use super::{from_item, keys, shards, to_item};
+use crate::context::Pipeline;
+use crate::ports::{Check, Index, Item, Query, StoreError, Write};
+
+/// What became of a write that follows another.
+#[derive(Debug)]
+pub enum Saved {
+    /// It is stored.
+    Done(Box<Delivery>),
+    /// Somebody else wrote first: this is what they left.
+    Overtaken(Box<Delivery>),
+}
+
+/// The item of a delivery, with its places in the indexes.
+pub(crate) fn delivery_item(tenant: &TenantId, delivery: &Delivery) -> Result<Item, StoreError> {
+    let mut item = to_item(delivery)?;
+    let id = &delivery.id;
+    let mut place = |index: Index, partition: String, sort: String| {
+        let (pk, sk) = index.attributes();
+        item.insert(pk.to_owned(), partition.into());
+        item.insert(sk.to_owned(), sort.into());
+    };
+    let reader = format!("{}#{}", id.recipient(), id.channel().letter());
+    place(Index::ByParent, keys::deliveries_of(tenant, id.event()), reader);
+    let shard = keys::shard(id.recipient().as_str(), keys::DAY_SHARDS);
+    let day = keys::day(tenant, keys::Logged::Deliveries, keys::day_of(delivery.created_at), shard);
+    place(Index::ByDay, day, format!("{}#{id}", keys::millis(delivery.created_at)));
+    if let Some(due) = due_at(delivery) {
+        let shard = keys::shard(id.recipient().as_str(), keys::DUE_SHARDS);
+        place(Index::Attention, keys::lookups::due(shard), format!("{}#{tenant}#{id}", keys::millis(due)));
+    }
+    Ok(item)
+}
+
+/// When sweep-due has to look at a delivery; none while a queue message or a receipt moves it.
+fn due_at(delivery: &Delivery) -> Option<Timestamp> {
+    match delivery.state.kind() {
+        StateKind::Held => Some(delivery.held_until.map_or(delivery.expires_at, |until| until.min(delivery.expires_at))),
+        StateKind::Retrying => delivery.retry_at.or(Some(delivery.expires_at)),
+        // Queued by the sweep, which looks again in case that message was lost.
+        StateKind::Pending => delivery.retry_at,
+        StateKind::InDoubt if !delivery.state.is_settled() => delivery.retry_at.or(Some(delivery.expires_at)),
+        _ => None,
+    }
+}
+
+/// The update that turns one form of a delivery into the next.
+fn change(tenant: &TenantId, before: &Delivery, after: &Delivery) -> Result<Write, StoreError> {
+    let (old, new) = (delivery_item(tenant, before)?, delivery_item(tenant, after)?);
+    let remove = old.keys().filter(|name| !new.contains_key(*name)).cloned().collect();
+    let set = new.into_iter().filter(|(name, value)| old.get(name) != Some(value)).collect();
+    let only_if = vec![Check::Equals("rev", before.rev.into())];
+    Ok(Write::Update { key: keys::delivery(tenant, &before.id), set, add: Vec::new(), remove, only_if })
+}
+
+impl Pipeline {
+    /// Creates deliveries that do not exist. Answers, in their order, the one that was there before, if any.
+    pub(crate) async fn create_deliveries(
+        &self,
+        tenant: &TenantId,
+        deliveries: &[&Delivery],
+    ) -> Result<Vec<Option<Delivery>>, StoreError> {
+        let mut writes = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            let key = keys::delivery(tenant, &delivery.id);
+            writes.push(Write::Put { key, item: delivery_item(tenant, delivery)?, only_if: vec![Check::Absent] });
+        }
+        let mut found = Vec::with_capacity(deliveries.len());
+        for answer in self.table.write_each(writes).await {
+            found.push(match answer {
+                Ok(_) => None,
+                Err(StoreError::Conflict(Some(item))) => Some(from_item(item)?),
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(found)
+    }
+
+    /// Writes changed deliveries, each only if nobody wrote it since. Answers in their order.
+    pub(crate) async fn save_deliveries(
+        &self,
+        tenant: &TenantId,
+        changes: Vec<(Delivery, Delivery)>,
+    ) -> Vec<Result<Saved, StoreError>> {
+        let mut writes = Vec::with_capacity(changes.len());
+        let mut wanted = Vec::with_capacity(changes.len());
+        for (before, mut after) in changes {
+            after.rev = before.rev + 1;
+            match change(tenant, &before, &after) {
+                Ok(write) => {
+                    writes.push(write);
+                    wanted.push(Ok(after));
+                }
+                Err(error) => wanted.push(Err(error)),
+            }
+        }
+        let mut answers = self.table.write_each(writes).await.into_iter();
+        wanted
+            .into_iter()
+            .map(|wanted| {
+                let wanted = wanted?;
+                match answers.next() {
+                    Some(Ok(_)) => Ok(Saved::Done(Box::new(wanted))),
+                    Some(Err(StoreError::Conflict(Some(found)))) => overtaken(wanted, found),
+                    Some(Err(error)) => Err(error),
+                    None => Err(StoreError::Unavailable("a write was not answered".to_owned())),
+                }
+            })
+            .collect()
+    }
+
+    /// Writes one changed delivery, only if nobody wrote it since.
+    pub(crate) async fn save_delivery(
+        &self,
+        tenant: &TenantId,
+        before: Delivery,
+        after: Delivery,
+    ) -> Result<Saved, StoreError> {
+        let mut saved = self.save_deliveries(tenant, vec![(before, after)]).await;
+        saved.pop().unwrap_or_else(|| Err(StoreError::Unavailable("a write was not answered".to_owned())))
+    }
+
+    /// A delivery, as of now.
+    pub async fn delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Delivery>, StoreError> {
+        self.table.get(&keys::delivery(tenant, id)).await?.map(from_item).transpose()
+    }
+
+    /// Several deliveries, in the order of their ids; a moment old.
+    pub async fn deliveries(&self, tenant: &TenantId, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
+        let keys: Vec<_> = ids.iter().map(|id| keys::delivery(tenant, id)).collect();
+        self.table.get_many(&keys).await?.into_iter().flatten().map(from_item).collect()
+    }
+
+    /// A page of an event's deliveries, and where the next begins.
+    pub async fn deliveries_of(
+        &self,
+        tenant: &TenantId,
+        event: &EventId,
+        limit: usize,
+        after: Option<String>,
+    ) -> Result<(Vec<Delivery>, Option<String>), StoreError> {
+        let partition = keys::deliveries_of(tenant, event);
+        let query = Query { index: Index::ByParent, ..keys::partition(partition, limit, after) };
+        let page = self.table.query(&query).await?;
+        let ids: Vec<DeliveryId> = page.items.iter().filter_map(|(key, _)| keys::delivery_id(key)).collect();
+        Ok((self.deliveries(tenant, &ids).await?, page.next))
+    }
+
+    /// One day of a tenant's log, the newest first: the sort keys (`<milliseconds>#<id>`) below a bound.
+    pub(crate) async fn log_day(
+        &self,
+        tenant: &TenantId,
+        what: keys::Logged,
+        day: i64,
+        limit: usize,
+        below: Option<&str>,
+    ) -> Result<Vec<String>, StoreError> {
+        let partitions = (0..keys::DAY_SHARDS).map(|shard| keys::day(tenant, what, day, shard));
+        let query = Query {
+            index: Index::ByDay,
+            to: below.map(str::to_owned),
+            descending: true,
+            // One more, because the bound itself is included and dropped below.
+            limit: limit + 1,
+            ..keys::partition(String::new(), limit + 1, None)
+        };
+        let found = shards::merged(self.table.as_ref(), partitions, &query, Index::ByDay.attributes().1).await?;
+        let sort_keys = found.into_iter().map(|(sort, _, _)| sort).filter(|sort| Some(sort.as_str()) != below);
+        Ok(sort_keys.take(limit).collect())
+    }
+
+    /// Notes an event that could not be queued, for sweep-due.
+    pub(crate) async fn put_unqueued_event(&self, tenant: &TenantId, id: &EventId) -> Result<(), StoreError> {
+        let (pk, sk) = Index::Attention.attributes();
+        let shard = keys::shard(id.as_str(), keys::DUE_SHARDS);
+        let sort = format!("{}#{tenant}#{id}", keys::millis(self.now()));
+        let item = [(pk.to_owned(), keys::lookups::due(shard).into()), (sk.to_owned(), sort.into())];
+        let key = keys::unqueued_event(tenant, id);
+        self.table.write(Write::Put { key, item: item.into_iter().collect(), only_if: Vec::new() }).await.map(drop)
+    }
+
+    /// Forgets that an event could not be queued.
+    pub(crate) async fn delete_unqueued_event(&self, tenant: &TenantId, id: &EventId) -> Result<(), StoreError> {
+        let key = keys::unqueued_event(tenant, id);
+        self.table.write(Write::Delete { key, only_if: Vec::new() }).await.map(drop)
+    }
+
+    /// Work of all tenants that was due by an instant: some of one shard, the longest due first.
+    pub(crate) async fn due_work(
+        &self,
+        shard: u8,
+        until: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(TenantId, DueWork)>, StoreError> {
+        let query = Query {
+            index: Index::Attention,
+            to: Some(format!("{}#~", keys::millis(until))),
+            ..keys::partition(keys::lookups::due(shard), limit, None)
+        };
+        let page = self.table.query(&query).await?;
+        Ok(page.items.iter().filter_map(|(_, item)| due_work(item)).collect())
+    }
+}
+
+/// What sweep-due has to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DueWork {
+    /// A delivery whose wait is over.
+    Delivery(DeliveryId),
+    /// An event that could not be queued.
+    Event(EventId),
+}
+
+fn due_work(item: &Item) -> Option<(TenantId, DueWork)> {
+    let sort = item.get(Index::Attention.attributes().1)?.as_str()?;
+    let mut parts = sort.splitn(3, '#').skip(1);
+    let (tenant, id) = (parts.next()?.parse().ok()?, parts.next()?);
+    let work = match id.parse() {
+        Ok(delivery) => DueWork::Delivery(delivery),
+        Err(_) => DueWork::Event(id.to_owned().try_into().ok()?),
+    };
+    Some((tenant, work))
+}
+
+/// A conflict with one's own write, repeated by the client library after its answer was lost, is no conflict.
+fn overtaken(wanted: Delivery, found: Item) -> Result<Saved, StoreError> {
+    let found: Delivery = from_item(found)?;
+    if found == wanted { Ok(Saved::Done(Box::new(wanted))) } else { Ok(Saved::Overtaken(Box::new(found))) }
+}

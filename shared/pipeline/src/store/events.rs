@@ -1,0 +1,82 @@
+//! Accepted events. An event's item never changes; what became of it is an item beside it.
+
+use carillon_domain::{Event, EventId, TenantId, Timestamp};
+use jiff::fmt::serde::timestamp::millisecond::required as ms;
+use serde::{Deserialize, Serialize};
+
+use super::{from_item, keys, to_item};
+use crate::context::Pipeline;
+use crate::ports::{Check, Index, StoreError, Write};
+
+/// What became of storing an event.
+#[derive(Debug)]
+pub enum PutEvent {
+    /// It is stored.
+    New,
+    /// There is one by that id already.
+    Existing(Box<Event>),
+}
+
+/// What planning an event came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventPlan {
+    /// When fan-out was complete.
+    #[serde(with = "ms")]
+    pub planned_at: Timestamp,
+    /// How many deliveries there are.
+    pub planned: u32,
+    /// What was wrong with the audience: groups and recipients that a route names and nobody made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+}
+
+impl Pipeline {
+    /// Makes an event durable, unless there is one by its id.
+    pub async fn put_event(&self, tenant: &TenantId, event: &Event) -> Result<PutEvent, StoreError> {
+        let mut item = to_item(event)?;
+        let (pk, sk) = Index::ByDay.attributes();
+        let shard = keys::shard(event.id.as_str(), keys::DAY_SHARDS);
+        let day = keys::day_of(event.accepted_at);
+        item.insert(pk.to_owned(), keys::day(tenant, keys::Logged::Events, day, shard).into());
+        item.insert(sk.to_owned(), format!("{}#{}", keys::millis(event.accepted_at), event.id).into());
+        let write = Write::Put { key: keys::event(tenant, &event.id), item, only_if: vec![Check::Absent] };
+        match self.table.write(write).await {
+            Ok(_) => Ok(PutEvent::New),
+            Err(StoreError::Conflict(Some(found))) => Ok(PutEvent::Existing(Box::new(from_item(found)?))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An event.
+    pub async fn event(&self, tenant: &TenantId, id: &EventId) -> Result<Option<Event>, StoreError> {
+        let event: Option<Event> = self.table.get(&keys::event(tenant, id)).await?.map(from_item).transpose()?;
+        Ok(event.map(restored))
+    }
+
+    /// Several events, in the order of their ids.
+    pub async fn events(&self, tenant: &TenantId, ids: &[EventId]) -> Result<Vec<Option<Event>>, StoreError> {
+        let keys: Vec<_> = ids.iter().map(|id| keys::event(tenant, id)).collect();
+        let items = self.table.get_many(&keys).await?;
+        items.into_iter().map(|item| Ok(item.map(from_item).transpose()?.map(restored))).collect()
+    }
+
+    /// What planning an event came to; none while it is not complete.
+    pub async fn event_plan(&self, tenant: &TenantId, id: &EventId) -> Result<Option<EventPlan>, StoreError> {
+        self.table.get(&keys::event_plan(tenant, id)).await?.map(from_item).transpose()
+    }
+
+    /// Records that fan-out is complete. The first record stays.
+    pub async fn put_event_plan(&self, tenant: &TenantId, id: &EventId, plan: &EventPlan) -> Result<(), StoreError> {
+        let write = Write::Put { key: keys::event_plan(tenant, id), item: to_item(plan)?, only_if: vec![Check::Absent] };
+        match self.table.write(write).await {
+            Ok(_) | Err(StoreError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Extensions are stored beside the input, because the input's own type takes no unknown fields from a producer.
+fn restored(mut event: Event) -> Event {
+    event.input.extensions = std::mem::take(&mut event.extensions);
+    event
+}

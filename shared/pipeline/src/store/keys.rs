@@ -1,0 +1,218 @@
+//! Every key of the table is built here. Each carries the tenant, so that no query can be written without one; the
+//! exceptions are the look-ups at the end, which yield a tenant and nothing else.
+
+use carillon_domain::{
+    Channel, DeliveryId, EventId, EventType, GroupName, RecipientId, RecipientKey, TemplateName, TenantId, Timestamp,
+};
+
+use crate::ports::{Index, Key, Query};
+
+fn key(pk: String, sk: impl Into<String>) -> Key {
+    Key { pk, sk: sk.into() }
+}
+
+/// The tenant's own item.
+pub(crate) fn tenant(tenant: &TenantId) -> Key {
+    key(format!("T#{tenant}"), "TENANT")
+}
+
+/// The configuration of a channel.
+pub(crate) fn channel(tenant: &TenantId, channel: Channel) -> Key {
+    key(format!("T#{tenant}"), format!("CHANNEL#{channel}"))
+}
+
+/// A route.
+pub(crate) fn route(tenant: &TenantId, event_type: &EventType) -> Key {
+    key(routes(tenant), event_type.as_str())
+}
+
+/// The partition of a tenant's routes.
+pub(crate) fn routes(tenant: &TenantId) -> String {
+    format!("T#{tenant}#ROUTES")
+}
+
+/// A template's head: which versions there are and which is published.
+pub(crate) fn template(tenant: &TenantId, name: &TemplateName) -> Key {
+    key(templates(tenant), name.as_str())
+}
+
+/// The partition of a tenant's templates.
+pub(crate) fn templates(tenant: &TenantId) -> String {
+    format!("T#{tenant}#TEMPLATES")
+}
+
+/// One version of a template.
+pub(crate) fn template_version(tenant: &TenantId, name: &TemplateName, version: u32) -> Key {
+    key(template_versions(tenant, name), format!("{version:010}"))
+}
+
+/// The partition of a template's versions.
+pub(crate) fn template_versions(tenant: &TenantId, name: &TemplateName) -> String {
+    format!("T#{tenant}#TEMPLATE#{name}")
+}
+
+/// A group's head.
+pub(crate) fn group(tenant: &TenantId, name: &GroupName) -> Key {
+    key(groups(tenant), name.as_str())
+}
+
+/// The partition of a tenant's groups.
+pub(crate) fn groups(tenant: &TenantId) -> String {
+    format!("T#{tenant}#GROUPS")
+}
+
+/// A membership.
+pub(crate) fn member(tenant: &TenantId, group: &GroupName, recipient: &RecipientId) -> Key {
+    key(members(tenant, group), recipient.as_str())
+}
+
+/// The partition of a group's members.
+pub(crate) fn members(tenant: &TenantId, group: &GroupName) -> String {
+    format!("T#{tenant}#MEMBERS#{group}")
+}
+
+/// The partition of everything about one recipient: the person, their deliveries, their inbox.
+fn person(tenant: &TenantId, recipient: &RecipientKey) -> String {
+    format!("T#{tenant}#R#{recipient}")
+}
+
+/// A recipient.
+pub(crate) fn recipient(tenant: &TenantId, recipient: &RecipientKey) -> Key {
+    key(person(tenant, recipient), "RECIPIENT")
+}
+
+/// Whose an address is.
+pub(crate) fn address(tenant: &TenantId, address_hash: &str) -> Key {
+    key(format!("T#{tenant}#A#{address_hash}"), "OWNER")
+}
+
+/// A delivery.
+pub(crate) fn delivery(tenant: &TenantId, id: &DeliveryId) -> Key {
+    key(person(tenant, id.recipient()), format!("D#{}#{}", id.event(), id.channel().letter()))
+}
+
+/// The delivery that a key read from an index leads to.
+pub(crate) fn delivery_id(key: &Key) -> Option<DeliveryId> {
+    let recipient = key.pk.rsplit_once("#R#")?.1.to_owned();
+    let mut parts = key.sk.strip_prefix("D#")?.split('#');
+    let (event, letter) = (parts.next()?.to_owned(), parts.next()?);
+    Some(DeliveryId::new(recipient.try_into().ok()?, event.try_into().ok()?, Channel::from_letter(letter)?))
+}
+
+/// An item of a recipient's feed.
+pub(crate) fn inbox_item(tenant: &TenantId, recipient: &RecipientKey, at: Timestamp, event: &EventId) -> Key {
+    key(person(tenant, recipient), format!("I#{}#{event}", millis(at)))
+}
+
+/// The feed's head: its unread count.
+pub(crate) fn inbox(tenant: &TenantId, recipient: &RecipientKey) -> Key {
+    key(person(tenant, recipient), "INBOX")
+}
+
+/// The newest items of a feed.
+pub(crate) fn inbox_items(tenant: &TenantId, recipient: &RecipientKey, limit: usize, after: Option<String>) -> Query {
+    Query {
+        index: Index::Table,
+        partition: person(tenant, recipient),
+        from: Some("I#".to_owned()),
+        to: Some("I#~".to_owned()),
+        descending: true,
+        limit,
+        after,
+    }
+}
+
+/// An accepted event; it never changes.
+pub(crate) fn event(tenant: &TenantId, id: &EventId) -> Key {
+    key(format!("T#{tenant}#E#{id}"), "EVENT")
+}
+
+/// What became of an event: there is one once it has been planned.
+pub(crate) fn event_plan(tenant: &TenantId, id: &EventId) -> Key {
+    key(format!("T#{tenant}#E#{id}"), "PLAN")
+}
+
+/// A note that an event is stored and could not be queued.
+pub(crate) fn unqueued_event(tenant: &TenantId, id: &EventId) -> Key {
+    key(format!("T#{tenant}#E#{id}"), "UNQUEUED")
+}
+
+/// Instants as sort keys: milliseconds since 1970 in a fixed width, so that they sort as text.
+pub(crate) fn millis(at: Timestamp) -> String {
+    format!("{:013}", at.as_millisecond().max(0))
+}
+
+/// A query of a whole partition of the table, by name.
+pub(crate) fn partition(partition: String, limit: usize, after: Option<String>) -> Query {
+    Query { index: Index::Table, partition, from: None, to: None, descending: false, limit, after }
+}
+
+/// How many shards a day of a tenant's log has. 8 x 1,000 writes a second is above what one tenant may send.
+pub(crate) const DAY_SHARDS: u8 = 8;
+
+/// How many shards a tenant's list of recipients has, so that an import is not held to one partition's write rate.
+pub(crate) const RECIPIENT_SHARDS: u8 = 8;
+
+/// How many shards due work has.
+pub(crate) const DUE_SHARDS: u8 = 16;
+
+/// A shard from the first character of one of our base32 ids: evenly spread, and no second hash.
+pub(crate) fn shard(id: &str, shards: u8) -> u8 {
+    let value = match id.bytes().next() {
+        Some(letter @ b'a'..=b'z') => letter - b'a',
+        Some(digit @ b'2'..=b'7') => digit - b'2' + 26,
+        _ => 0,
+    };
+    value % shards
+}
+
+/// The list of an event's deliveries.
+pub(crate) fn deliveries_of(tenant: &TenantId, event: &EventId) -> String {
+    format!("T#{tenant}#E#{event}")
+}
+
+/// One shard of the list of a tenant's recipients.
+pub(crate) fn recipients(tenant: &TenantId, shard: u8) -> String {
+    format!("T#{tenant}#RECIPIENTS#{shard}")
+}
+
+/// What a day's log lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Logged {
+    Events,
+    Deliveries,
+}
+
+/// One shard of a day of a tenant's log; days count from 1970.
+pub(crate) fn day(tenant: &TenantId, what: Logged, day: i64, shard: u8) -> String {
+    let letter = match what {
+        Logged::Events => 'E',
+        Logged::Deliveries => 'D',
+    };
+    format!("T#{tenant}#H{letter}#{day}#{shard}")
+}
+
+/// The day an instant lies in.
+pub(crate) fn day_of(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(86_400)
+}
+
+/// Look-ups that are made before the tenant is known. Each yields a tenant, or keys bound to one.
+pub(crate) mod lookups {
+    use super::{Key, key};
+
+    /// An API key by its hash.
+    pub(crate) fn api_key(hash: &str) -> Key {
+        key(format!("KEY#{hash}"), "KEY")
+    }
+
+    /// The tenant of a WhatsApp phone-number id.
+    pub(crate) fn phone_number(phone_number_id: &str) -> Key {
+        key(format!("PHONE_NUMBER#{phone_number_id}"), "TENANT")
+    }
+
+    /// One shard of the work of all tenants that is due at some time.
+    pub(crate) fn due(shard: u8) -> String {
+        format!("DUE#{shard}")
+    }
+}

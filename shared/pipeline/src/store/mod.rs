@@ -1,0 +1,54 @@
+//! The items of the one table: what is stored under which key, in typed form. Above the [`Table`](crate::ports::Table)
+//! port and below the use cases; the same code runs on DynamoDB and on the in-memory model.
+
+pub mod deliveries;
+pub mod directory;
+pub mod events;
+pub mod inbox;
+pub mod keys;
+pub mod routes;
+pub mod shards;
+pub mod templates;
+pub mod tenants;
+
+use carillon_domain::{Problem, ProblemKind};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::ports::{Item, StoreError};
+
+/// The version that every item is written with; readers take any and ignore what they do not know.
+const ITEM_VERSION: u32 = 1;
+
+/// A value as an item.
+pub(crate) fn to_item<T: Serialize>(value: &T) -> Result<Item, StoreError> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(mut item)) => {
+            item.insert("v".to_owned(), ITEM_VERSION.into());
+            Ok(item)
+        }
+        Ok(_) => Err(StoreError::Refused("a stored value must be an object".to_owned())),
+        Err(error) => Err(StoreError::Refused(format!("a value cannot be stored: {error}"))),
+    }
+}
+
+/// An item as a value.
+pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
+    serde_json::from_value(Value::Object(item))
+        .map_err(|error| StoreError::Refused(format!("a stored item cannot be read: {error}")))
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => {
+                let mut problem = Self::new(ProblemKind::Unavailable, "The store cannot be reached. Try again.");
+                problem.retry_after_s = Some(2);
+                problem
+            }
+            StoreError::Conflict(_) => Self::new(ProblemKind::Conflict, "Somebody else changed it at the same time."),
+            StoreError::Refused(_) => Self::new(ProblemKind::Internal, "The store did not take it; this is our fault."),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Tenants, their keys, and where each channel sends from.
+
+use std::sync::Arc;
+
+use carillon_domain::{ApiKey, Channel, Tenant, TenantId};
+use serde::{Deserialize, Serialize};
+
+use super::{from_item, keys, to_item};
+use crate::context::Pipeline;
+use crate::ports::{Account, Check, StoreError, TransactError, Write};
+
+/// A channel's configuration without its secrets, which lie in the secret store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ChannelConfiguration {
+    /// WhatsApp.
+    Whatsapp {
+        /// Meta's id of the number that sends.
+        phone_number_id: String,
+        /// Meta's id of the business account.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waba_id: Option<String>,
+        /// Graph API version, such as `v25.0`.
+        api_version: String,
+    },
+    /// Email.
+    Email {
+        /// The From address.
+        from: String,
+        /// SES's configuration set.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        configuration_set: Option<String>,
+        /// The AWS region of the identity, where it is not the deployment's own.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        region: Option<String>,
+    },
+}
+
+/// The name of a tenant's secret for a channel.
+#[must_use]
+pub fn channel_secret(tenant: &TenantId, channel: Channel, what: &str) -> String {
+    format!("{tenant}/{channel}/{what}")
+}
+
+impl Pipeline {
+    /// A tenant, at most a moment old.
+    pub async fn tenant(&self, id: &TenantId) -> Result<Option<Arc<Tenant>>, StoreError> {
+        if let Some(tenant) = self.remembered.tenants.get(id, self.now()) {
+            return Ok(Some(tenant));
+        }
+        let Some(item) = self.table.get(&keys::tenant(id)).await? else { return Ok(None) };
+        Ok(Some(self.remembered.tenants.put(id.clone(), from_item(item)?, self.now())))
+    }
+
+    /// Stores a tenant.
+    pub async fn put_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
+        let write = Write::Put { key: keys::tenant(&tenant.id), item: to_item(tenant)?, only_if: Vec::new() };
+        self.table.write(write).await?;
+        self.remembered.tenants.forget(&tenant.id);
+        Ok(())
+    }
+
+    /// The key with this hash, at most a moment old.
+    pub async fn api_key(&self, hash: &str) -> Result<Option<Arc<ApiKey>>, StoreError> {
+        let cached = hash.to_owned();
+        if let Some(key) = self.remembered.keys.get(&cached, self.now()) {
+            return Ok(Some(key));
+        }
+        let Some(item) = self.table.get(&keys::lookups::api_key(hash)).await? else { return Ok(None) };
+        Ok(Some(self.remembered.keys.put(cached, from_item(item)?, self.now())))
+    }
+
+    /// Stores a key under its hash; the key itself is stored nowhere.
+    pub async fn put_api_key(&self, hash: &str, key: &ApiKey) -> Result<(), StoreError> {
+        let write = Write::Put { key: keys::lookups::api_key(hash), item: to_item(key)?, only_if: Vec::new() };
+        self.table.write(write).await.map(drop)
+    }
+
+    /// The tenant that sends from a WhatsApp phone-number id.
+    pub async fn tenant_of_phone_number(&self, phone_number_id: &str) -> Result<Option<Arc<TenantId>>, StoreError> {
+        let cached = phone_number_id.to_owned();
+        if let Some(tenant) = self.remembered.phone_numbers.get(&cached, self.now()) {
+            return Ok(Some(tenant));
+        }
+        let Some(item) = self.table.get(&keys::lookups::phone_number(phone_number_id)).await? else { return Ok(None) };
+        let owner: PhoneNumberOwner = from_item(item)?;
+        Ok(Some(self.remembered.phone_numbers.put(cached, owner.tenant, self.now())))
+    }
+
+    /// A channel's configuration without its secrets.
+    pub async fn channel_configuration(
+        &self,
+        tenant: &TenantId,
+        channel: Channel,
+    ) -> Result<Option<ChannelConfiguration>, StoreError> {
+        self.table.get(&keys::channel(tenant, channel)).await?.map(from_item).transpose()
+    }
+
+    /// Stores a channel's configuration. Answers `false` if its phone number belongs to another tenant.
+    pub async fn put_channel_configuration(
+        &self,
+        tenant: &TenantId,
+        channel: Channel,
+        configuration: &ChannelConfiguration,
+    ) -> Result<bool, StoreError> {
+        let mut writes =
+            vec![Write::Put { key: keys::channel(tenant, channel), item: to_item(configuration)?, only_if: Vec::new() }];
+        if let ChannelConfiguration::Whatsapp { phone_number_id, .. } = configuration {
+            let key = keys::lookups::phone_number(phone_number_id);
+            let stored = self.table.get(&key).await?;
+            let owner: Option<PhoneNumberOwner> = stored.map(from_item).transpose()?;
+            if owner.as_ref().is_some_and(|o| o.tenant != *tenant) {
+                return Ok(false);
+            }
+            let only_if = if owner.is_none() { vec![Check::Absent] } else { vec![Check::Present] };
+            writes.push(Write::Put { key, item: to_item(&PhoneNumberOwner { tenant: tenant.clone() })?, only_if });
+        }
+        self.remembered.accounts.forget(&(tenant.clone(), channel));
+        match self.table.transact(writes).await {
+            Ok(()) => Ok(true),
+            Err(TransactError::Conflict { .. }) => Ok(false),
+            Err(TransactError::Store(error)) => Err(error),
+        }
+    }
+
+    /// Where a tenant's messages on a channel are sent from; none when it is not configured.
+    pub async fn account(&self, tenant: &TenantId, channel: Channel) -> Result<Option<Arc<Account>>, StoreError> {
+        let cached = (tenant.clone(), channel);
+        if let Some(account) = self.remembered.accounts.get(&cached, self.now()) {
+            return Ok(Some(account));
+        }
+        let account = match self.channel_configuration(tenant, channel).await? {
+            None => return Ok(None),
+            Some(ChannelConfiguration::Whatsapp { phone_number_id, api_version, .. }) => {
+                let tokens = self.secrets.get(&channel_secret(tenant, channel, "token")).await?;
+                let Some(token) = tokens.into_iter().next() else { return Ok(None) };
+                Account::Whatsapp { phone_number_id, api_version, token }
+            }
+            Some(ChannelConfiguration::Email { from, configuration_set, .. }) => Account::Email { from, configuration_set },
+        };
+        Ok(Some(self.remembered.accounts.put(cached, account, self.now())))
+    }
+
+    /// Whether the table answers.
+    pub async fn store_answers(&self) -> bool {
+        let probe = keys::lookups::phone_number("health");
+        self.table.get(&probe).await.is_ok()
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct PhoneNumberOwner {
+    tenant: TenantId,
+}
