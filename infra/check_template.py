@@ -5,6 +5,7 @@ Reads template.yaml and the names in functions/. Exits 1 with one line per fault
 faults inside a function's events, so the translation is what is linted.)"""
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -109,6 +110,18 @@ def mapping_faults(t):
             yield f"{name}: a visibility timeout of {visibility_s} s is below six times the function's {timeout_s} s"
 
 
+def schedule_faults(t):
+    # Neither linter knows the plural: AWS refuses `rate(5 minute)` and `rate(1 minutes)` when the stack is deployed.
+    expression = re.compile(r"rate\((1 (minute|hour|day)|(?!1 )[1-9]\d* (minutes|hours|days))\)|cron\(.+\)")
+    for name, schedule in t.of("AWS::Scheduler::Schedule").items():
+        if not expression.fullmatch(schedule["ScheduleExpression"]):
+            yield f"{name} has an expression that AWS refuses: {schedule['ScheduleExpression']}"
+        if "RetryPolicy" not in schedule["Target"]:
+            yield f"{name} would try a run again for a day (RetryPolicy is missing)"
+        if target(schedule["Target"].get("DeadLetterConfig", {}).get("Arn")) not in t.of("AWS::SQS::Queue"):
+            yield f"{name} has no dead-letter queue"
+
+
 def function_faults(t):
     functions = t.of("AWS::Lambda::Function")
     folders = {path.name for path in (environment.ROOT / "functions").iterdir() if (path / "Cargo.toml").exists()}
@@ -188,7 +201,7 @@ def lint_faults(t):
 
 def main():
     t = Template()
-    rules = [queue_faults, mapping_faults, function_faults, grant_faults, table_faults, lint_faults]
+    rules = [queue_faults, mapping_faults, schedule_faults, function_faults, grant_faults, table_faults, lint_faults]
     faults = [fault for rule in rules for fault in rule(t)]
     for fault in faults:
         print(f"template.yaml: {fault}", file=sys.stderr)

@@ -1,0 +1,265 @@
+//! The command line: what can be asked for and how. Parsed by clap; a wrong one ends with exit code 2.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use carillon_domain::{Channel, StateKind};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Where `carillon dev` listens, and where the other commands look for a cloud.
+const DEV_ADDRESS: &str = "127.0.0.1:8787";
+
+/// The notification service that can prove what it did.
+#[derive(Debug, Parser)]
+#[command(name = "carillon", version, about)]
+pub struct Arguments {
+    /// The cloud to talk to.
+    #[command(flatten)]
+    pub connection: Connection,
+
+    /// Print one JSON document on standard output instead of text.
+    #[arg(long, global = true)]
+    pub json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The cloud to talk to.
+#[derive(Debug, Args)]
+pub struct Connection {
+    /// The cloud's address.
+    #[arg(long, global = true, env = "CARILLON_URL", default_value_t = format!("http://{DEV_ADDRESS}"))]
+    pub url: String,
+
+    /// The API key; better in the environment, where other users of the machine cannot see it.
+    #[arg(long, global = true, env = "CARILLON_API_KEY", hide_env_values = true)]
+    pub key: Option<String>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the whole cloud in this process: no account, no Docker
+    Dev(Dev),
+    /// Play every pack's samples in a cloud of their own and show who was told what
+    Demo(Demo),
+    /// Put a pack's groups, templates and routes into a tenant
+    Apply(Apply),
+    /// Post an event by hand
+    Send(Send),
+    /// The last 10 deliveries
+    Recent,
+    /// The log of deliveries; the filters combine
+    Deliveries(DeliveryFilters),
+    /// Whether the cloud answers
+    Health,
+}
+
+/// `carillon dev`.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// Where to listen; port 0 takes any that is free.
+    #[arg(long, default_value = DEV_ADDRESS)]
+    pub listen: SocketAddr,
+
+    /// Where everything is kept; it survives a kill and is there again at the next start.
+    #[arg(long, value_name = "DIR", default_value = ".carillon", conflicts_with = "ephemeral")]
+    pub data: PathBuf,
+
+    /// Keep nothing.
+    #[arg(long)]
+    pub ephemeral: bool,
+
+    /// Apply a pack first: a name, or a folder. May be repeated.
+    #[arg(long = "pack", value_name = "NAME|DIR")]
+    pub packs: Vec<String>,
+
+    /// Put the packs' invented people in as well.
+    #[arg(long, requires = "packs")]
+    pub samples: bool,
+
+    /// Another Graph API than the built-in fake.
+    #[arg(long, value_name = "URL")]
+    pub whatsapp_url: Option<String>,
+
+    /// Another SES than the built-in fake.
+    #[arg(long, value_name = "URL")]
+    pub ses_url: Option<String>,
+
+    /// Write addresses and keys here when ready, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+
+    /// What happens inside.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// `carillon demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Play this pack only: a name, or a folder. May be repeated.
+    #[arg(long = "pack", value_name = "NAME|DIR")]
+    pub packs: Vec<String>,
+
+    /// Leave the cloud running afterwards, to look around in it.
+    #[arg(long)]
+    pub keep: bool,
+
+    /// What happens inside.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// Logs on standard error.
+#[derive(Debug, Args)]
+pub struct Logging {
+    /// What to log on standard error: error, warn, info, debug, or a filter such as warn,carillon_pipeline=debug.
+    #[arg(long = "log", value_name = "LEVEL", default_value = "warn", value_parser = log_filter)]
+    pub filter: String,
+}
+
+/// `carillon apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The pack: a name, or a folder.
+    #[arg(value_name = "DIR|NAME")]
+    pub pack: String,
+
+    /// Only say what would change.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `carillon send`.
+#[derive(Debug, Args)]
+pub struct Send {
+    /// The event's type.
+    #[arg(value_name = "TYPE")]
+    pub event_type: String,
+
+    /// What templates are filled from.
+    #[arg(long, value_name = "JSON")]
+    pub data: Option<String>,
+
+    /// What the event is about.
+    #[arg(long)]
+    pub subject: Option<String>,
+
+    /// Tell this recipient, beside the route's audience. May be repeated.
+    #[arg(long, value_name = "ID")]
+    pub to: Vec<String>,
+
+    /// Tell this group, beside the route's audience. May be repeated.
+    #[arg(long = "group", value_name = "NAME")]
+    pub groups: Vec<String>,
+
+    /// Tell only those named with --to and --group.
+    #[arg(long)]
+    pub only: bool,
+
+    /// Send this template; needs no route.
+    #[arg(long, value_name = "NAME", requires = "channels")]
+    pub template: Option<String>,
+
+    /// Send the template on this channel. May be repeated.
+    #[arg(long = "channel", value_name = "CHANNEL", requires = "template", value_parser = channels())]
+    pub channels: Vec<String>,
+
+    /// Send nothing; show who would be told what.
+    #[arg(long, conflicts_with = "wait")]
+    pub dry_run: bool,
+
+    /// Follow the event until it is settled and list its deliveries; exit code 1 if one of them failed.
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// `carillon deliveries`.
+#[derive(Debug, Args)]
+pub struct DeliveryFilters {
+    /// In this state.
+    #[arg(long, value_parser = states())]
+    pub state: Option<String>,
+
+    /// On this channel.
+    #[arg(long, value_parser = channels())]
+    pub channel: Option<String>,
+
+    /// To this recipient.
+    #[arg(long, value_name = "ID")]
+    pub recipient: Option<String>,
+
+    /// Of this type of event.
+    #[arg(long = "type", value_name = "TYPE")]
+    pub event_type: Option<String>,
+
+    /// About this subject.
+    #[arg(long)]
+    pub subject: Option<String>,
+
+    /// From this instant on, such as 2026-11-20T09:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+
+    /// Before this instant.
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: usize,
+}
+
+fn channels() -> PossibleValuesParser {
+    Channel::ALL.map(Channel::as_str).into()
+}
+
+fn states() -> PossibleValuesParser {
+    StateKind::ALL.map(StateKind::as_str).into()
+}
+
+fn log_filter(text: &str) -> Result<String, String> {
+    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for line in [
+            "carillon",
+            "carillon dev --data d --ephemeral",
+            "carillon dev --samples",
+            "carillon dev --listen 8787",
+            "carillon dev --log loudly=yes",
+            "carillon send t --channel email",
+            "carillon send t --template t",
+            "carillon send t --template t --channel sms",
+            "carillon send t --wait --dry-run",
+            "carillon deliveries --state gone",
+            "carillon apply",
+        ] {
+            assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn options_of_the_connection_may_stand_anywhere() {
+        let line = "carillon recent --url http://127.0.0.1:1 --key k --json";
+        let parsed = Arguments::try_parse_from(line.split(' ')).unwrap();
+        assert_eq!((parsed.connection.url.as_str(), parsed.json), ("http://127.0.0.1:1", true));
+    }
+}

@@ -1,0 +1,18 @@
+//! The shape of the project: what depends on what, that one thing has one name everywhere, how large a file may be, which
+//! words may not be in it, that the template routes what the functions answer, and that ARCHITECTURE.md draws the states
+//! as they are. Reads the checkout; runs nothing but `cargo metadata`.
+
+#![cfg(test)]
+
+mod arrows;
+mod names;
+mod project;
+mod routes;
+mod sources;
+mod state_chart;
+mod template;
+
+/// Fails with every fault at once.
+fn none_of(faults: &[String]) {
+    assert!(faults.is_empty(), "\n  {}\n", faults.join("\n  "));
+}

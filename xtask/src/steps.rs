@@ -1,0 +1,192 @@
+//! The steps of `cargo xtask test`, as data, in the order in which they run: the cheapest proof first.
+
+use crate::doc_examples;
+use crate::needs::{Need, python, works};
+use crate::run::{Project, shown};
+
+/// One thing that must pass.
+pub struct Step {
+    /// What `--only` calls it.
+    pub name: &'static str,
+    /// What it proves.
+    pub proves: &'static str,
+    /// What the machine must have for it.
+    pub needs: &'static [Need],
+    /// What to do when it fails.
+    pub remedy: &'static str,
+    /// Whether it runs with `--long` only.
+    pub long: bool,
+    /// Runs it.
+    pub run: fn(&Project) -> Outcome,
+}
+
+/// What became of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It passed.
+    Passed,
+    /// It was left out, and why.
+    Skipped(String),
+    /// It failed, and how.
+    Failed(String),
+}
+
+/// The version of cargo-deny that deny.toml is written for.
+const CARGO_DENY: &str = "cargo-deny@0.20.2";
+
+/// Every step. Each cargo call selects the whole workspace: another selection would unify other features, and compile
+/// most of the tree once more.
+pub const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        proves: "the code is formatted",
+        needs: &[Need::Rustfmt],
+        remedy: "run cargo fmt --all",
+        long: false,
+        run: |project| shown(project.cargo(&["fmt", "--all", "--check"])),
+    },
+    Step {
+        name: "clippy",
+        proves: "no warning, in tests neither",
+        needs: &[Need::Clippy],
+        remedy: "change what is pointed at; a ban of clippy.toml says where to go instead",
+        long: false,
+        run: |project| {
+            shown(project.cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--locked",
+                "--",
+                "--deny",
+                "warnings",
+            ]))
+        },
+    },
+    Step {
+        name: "build",
+        proves: "the debug binaries that the tests below use",
+        needs: &[],
+        remedy: "if Cargo.lock is what is wrong, run cargo build --workspace and commit it",
+        long: false,
+        run: |project| shown(project.cargo(&["build", "--workspace", "--locked"])),
+    },
+    Step {
+        name: "tests",
+        proves: "unit, layout and black-box tests",
+        needs: &[],
+        remedy: "run one test with cargo nextest run --workspace <part of its name>",
+        long: false,
+        run: tests,
+    },
+    Step {
+        name: "doc-examples",
+        proves: "the examples in documentation comments",
+        needs: &[],
+        remedy: "run cargo test --doc --workspace",
+        long: false,
+        run: doc_examples,
+    },
+    Step {
+        name: "deny",
+        proves: "licences, duplicate and banned crates, sources",
+        needs: &[],
+        remedy: "use another crate or version, or write down in deny.toml why not",
+        long: false,
+        run: deny,
+    },
+    Step {
+        name: "template",
+        proves: "template.yaml, by cfn-lint and by our own rules",
+        needs: &[Need::Python],
+        remedy: "change template.yaml; each line above names a fault",
+        long: false,
+        run: |project| script(project, "infra/check_template.py"),
+    },
+    Step {
+        name: "emulated-aws",
+        proves: "the path of a notification, with the real template and binaries",
+        needs: &[Need::Python],
+        remedy: "read the functions' logs above; the log of the emulation is kept where the last lines say",
+        long: false,
+        run: |project| script(project, "infra/emulated_aws/test_send_path.py"),
+    },
+    Step {
+        name: "slow",
+        proves: "the tests that are ignored because they take minutes",
+        needs: &[],
+        remedy: "run one with cargo nextest run --workspace --run-ignored only <part of its name>",
+        long: true,
+        run: slow_tests,
+    },
+];
+
+fn tests(project: &Project) -> Outcome {
+    if has_nextest(project) {
+        return shown(project.cargo(&["nextest", "run", "--workspace", "--locked"]));
+    }
+    println!(
+        "cargo-nextest is not installed (cargo install cargo-nextest --locked): cargo test does, but slower"
+    );
+    shown(project.cargo(&["test", "--workspace", "--locked"]))
+}
+
+fn slow_tests(project: &Project) -> Outcome {
+    if has_nextest(project) {
+        let ignored =
+            ["nextest", "run", "--workspace", "--locked", "--run-ignored", "only", "--no-tests", "pass"];
+        return shown(project.cargo(&ignored));
+    }
+    shown(project.cargo(&["test", "--workspace", "--locked", "--", "--ignored"]))
+}
+
+fn has_nextest(project: &Project) -> bool {
+    works(&mut project.cargo(&["nextest", "--version"]))
+}
+
+fn doc_examples(project: &Project) -> Outcome {
+    match doc_examples::any(&project.root) {
+        Ok(true) => shown(project.cargo(&["test", "--doc", "--workspace", "--locked"])),
+        Ok(false) => Outcome::Skipped("there are none".to_owned()),
+        Err(error) => Outcome::Failed(format!("the sources could not be read: {error}")),
+    }
+}
+
+fn deny(project: &Project) -> Outcome {
+    if !works(&mut project.cargo(&["deny", "--version"])) {
+        if !project.long {
+            let how =
+                "cargo-deny is not installed; cargo install cargo-deny --locked, or run this with --long";
+            return Outcome::Skipped(how.to_owned());
+        }
+        let mut install = project.cargo(&["install", "--locked", CARGO_DENY, "--root"]);
+        install.arg(project.tools());
+        match shown(install) {
+            Outcome::Passed => {}
+            failed => return failed,
+        }
+    }
+    shown(project.cargo(&["deny", "check", "bans", "licenses", "sources"]))
+}
+
+fn script(project: &Project, path: &str) -> Outcome {
+    let Some(python) = python() else {
+        return Outcome::Failed("there is no Python 3.11 or later".to_owned());
+    };
+    let mut command = project.command(python);
+    command.arg(path);
+    shown(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_step_has_a_name_of_its_own() {
+        let names: BTreeSet<&str> = STEPS.iter().map(|step| step.name).collect();
+        assert_eq!(names.len(), STEPS.len());
+    }
+}
