@@ -83,7 +83,9 @@ async fn change(client: &Client, step: &Step<'_>) -> Result<Change, CallError> {
     let Some(there) = client.find(&step.path).await? else { return Ok(Change::Create) };
     let mut differences = Vec::new();
     match step.kind {
-        "group" => differing(&there["description"], &step.body["description"], "/description", &mut differences),
+        "group" => {
+            differing(&there["description"], &step.body["description"], "/description", &mut differences)
+        }
         "template" => {
             differing(&there["locales"], &step.body["locales"], "/locales", &mut differences);
             if differences.is_empty() && there["status"] != "published" {
@@ -105,11 +107,17 @@ async fn change(client: &Client, step: &Step<'_>) -> Result<Change, CallError> {
 fn differing(there: &Value, wanted: &Value, at: &str, found: &mut Vec<String>) {
     match (there, wanted) {
         (Value::Object(a), Value::Object(b)) => {
-            let mut names: Vec<&String> = a.keys().chain(b.keys().filter(|name| !a.contains_key(*name))).collect();
+            let mut names: Vec<&String> =
+                a.keys().chain(b.keys().filter(|name| !a.contains_key(*name))).collect();
             names.sort();
             for name in names {
                 let pointer = format!("{at}/{}", carillon_domain::problem::pointer_part(name));
-                differing(a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null), &pointer, found);
+                differing(
+                    a.get(name).unwrap_or(&Value::Null),
+                    b.get(name).unwrap_or(&Value::Null),
+                    &pointer,
+                    found,
+                );
             }
         }
         _ if there == wanted => {}
@@ -130,7 +138,9 @@ fn refused(pack: &Pack, step: &Step<'_>, error: CallError, done: usize, needed: 
         return faults.into();
     }
     let listed: String = faults.0.iter().map(|fault| format!("\n  {fault}")).collect();
-    let after = format!("{done} of {needed} changes were made before it; mend it and apply again, which makes the rest");
+    let after = format!(
+        "{done} of {needed} changes were made before it; mend it and apply again, which makes the rest"
+    );
     Failure::Fault(format!("the API refused the {} {:?}; {after}{listed}", step.kind, step.name))
 }
 
@@ -141,7 +151,11 @@ impl Summary {
         let mut json = json!({"pack": pack, "dry_run": self.dry_run});
         for kind in ["group", "template", "route"] {
             let names = |wanted: fn(&Change) -> bool| -> Value {
-                self.changes.iter().filter(|(k, _, c)| *k == kind && wanted(c)).map(|(_, name, _)| json!(name)).collect()
+                self.changes
+                    .iter()
+                    .filter(|(k, _, c)| *k == kind && wanted(c))
+                    .map(|(_, name, _)| json!(name))
+                    .collect()
             };
             json[format!("{kind}s")] = json!({
                 "created": names(|c| matches!(c, Change::Create)),
@@ -165,15 +179,18 @@ impl fmt::Display for Summary {
                 Change::Nothing => {}
                 Change::Create => writeln!(f, "  + {kind} {name}")?,
                 Change::Update(pointers) => {
-                    let named: Vec<&str> = pointers.iter().take(NAMED_DIFFERENCES).map(String::as_str).collect();
+                    let named: Vec<&str> =
+                        pointers.iter().take(NAMED_DIFFERENCES).map(String::as_str).collect();
                     let more = pointers.len() - named.len();
                     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                     writeln!(f, "  ~ {kind} {name}: {}{more}", named.join(", "))?;
                 }
             }
         }
-        let (to_create, to_update) = if self.dry_run { ("to create", "to update") } else { ("created", "updated") };
-        for (kind, heading) in [("group", "groups:   "), ("template", "templates:"), ("route", "routes:   ")] {
+        let (to_create, to_update) =
+            if self.dry_run { ("to create", "to update") } else { ("created", "updated") };
+        for (kind, heading) in [("group", "groups:   "), ("template", "templates:"), ("route", "routes:   ")]
+        {
             let created = self.count(kind, |c| matches!(c, Change::Create));
             let updated = self.count(kind, |c| matches!(c, Change::Update(_)));
             let unchanged = self.count(kind, |c| matches!(c, Change::Nothing));

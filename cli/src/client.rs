@@ -108,9 +108,12 @@ impl Client {
     /// # Errors
     /// When the URL is none, or TLS cannot be set up.
     pub fn new(url: &str, key: Option<&str>) -> Result<Self, Failure> {
-        let parsed = reqwest::Url::parse(url).ok().filter(|u| ["http", "https"].contains(&u.scheme()) && u.has_host());
+        let parsed =
+            reqwest::Url::parse(url).ok().filter(|u| ["http", "https"].contains(&u.scheme()) && u.has_host());
         if parsed.is_none() {
-            return Err(Failure::Usage(format!("{url:?} is not the URL of a cloud; write it like https://host or http://127.0.0.1:8787")));
+            return Err(Failure::Usage(format!(
+                "{url:?} is not the URL of a cloud; write it like https://host or http://127.0.0.1:8787"
+            )));
         }
         let http = carillon_runtime::outbound::client()
             .map_err(|error| Failure::Fault(format!("TLS cannot be set up: {error}")))?;
@@ -147,15 +150,22 @@ impl Client {
     }
 
     /// The first `limit` items of a list, over as many pages as that takes. A page may be short without being the last.
-    pub async fn list(&self, path: &str, query: &[(&str, String)], limit: usize) -> Result<Vec<Value>, CallError> {
+    pub async fn list(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        limit: usize,
+    ) -> Result<Vec<Value>, CallError> {
         let mut items: Vec<Value> = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
             let page = (limit - items.len()).min(PAGE).to_string();
-            let mut pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let mut pairs: Vec<(&str, &str)> =
+                query.iter().map(|(name, value)| (*name, value.as_str())).collect();
             pairs.push(("limit", &page));
             pairs.extend(cursor.as_deref().map(|c| ("cursor", c)));
-            let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+            let pairs: Vec<String> =
+                pairs.iter().map(|(name, value)| format!("{name}={}", encoded(value))).collect();
             let mut answer = self.get(&format!("{path}?{}", pairs.join("&"))).await?;
             let Value::Array(found) = answer["items"].take() else {
                 return Err(CallError::Unreadable { call: format!("GET {path}"), status: 200 });
@@ -169,7 +179,12 @@ impl Client {
         }
     }
 
-    async fn call(&self, method: reqwest::Method, path: &str, body: Option<&Value>) -> Result<(u16, Value), CallError> {
+    async fn call(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value), CallError> {
         let call = format!("{method} {}", path.split('?').next().unwrap_or(path));
         let mut request = self.http.request(method, format!("{}{path}", self.url)).timeout(ANSWER_WITHIN);
         if let Some(key) = &self.key {
@@ -178,7 +193,8 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let unreachable = |error: reqwest::Error| CallError::Unreachable { url: self.url.clone(), cause: cause(&error) };
+        let unreachable =
+            |error: reqwest::Error| CallError::Unreachable { url: self.url.clone(), cause: cause(&error) };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
         let bytes = response.bytes().await.map_err(unreachable)?;
@@ -243,7 +259,8 @@ mod tests {
     async fn nobody_listening_is_unreachable() {
         // A port that was just free, and is bound by nobody.
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let error = Client::new(&format!("http://127.0.0.1:{port}"), None).unwrap().get("/health").await.unwrap_err();
+        let error =
+            Client::new(&format!("http://127.0.0.1:{port}"), None).unwrap().get("/health").await.unwrap_err();
         assert!(error.is_unreachable(), "{error}");
         assert!(error.to_string().contains("refused"), "{error}");
     }

@@ -47,11 +47,19 @@ fn listed(items: &[Value]) -> Done {
 /// Deliveries of the API as rows.
 #[must_use]
 pub fn rows(items: &[Value]) -> String {
-    let rows: Vec<[String; 6]> = items
-        .iter()
-        .map(|item| ["created_at", "event_type", "recipient_id", "channel", "state", "reason"].map(|name| field(item, name)))
-        .collect();
+    let row = |item: &Value| {
+        let [created_at, event, recipient, channel, state] =
+            ["created_at", "event_type", "recipient_id", "channel", "state"].map(|name| field(item, name));
+        [created_at, event, recipient, channel, state, reason(item)]
+    };
+    let rows: Vec<[String; 6]> = items.iter().map(row).collect();
     table(["created_at", "event", "recipient", "channel", "state", "reason"], &rows)
+}
+
+/// The reason, and the words that go with it where it does not say everything.
+fn reason(item: &Value) -> String {
+    let parts = [field(item, "reason"), field(item, "note")];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }
 
 /// A field as text; empty when it is not there.

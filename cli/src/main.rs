@@ -1,2 +1,32 @@
-//! x
-fn main(){}
+//! The `carillon` command: parses the command line, runs one command, ends with its exit code: 0 done, 1 found a fault,
+//! 2 wrong usage, 3 no cloud reached. [`run`] comes next.
+
+mod apply;
+mod arguments;
+mod client;
+mod demo;
+mod dev;
+mod headline;
+mod health;
+mod log;
+mod outcome;
+mod pack;
+mod people;
+mod run;
+mod send;
+mod signals;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let arguments = arguments::Arguments::parse();
+    let json = arguments.json;
+    let ended = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run::run(arguments)),
+        Err(error) => Err(outcome::Failure::Fault(format!("no threads to work with: {error}"))),
+    };
+    outcome::report(&ended, json)
+}

@@ -28,9 +28,6 @@ pub enum Failure {
     /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
-    /// There is no answer from the API.
-    #[error("{0}")]
-    Unreachable(String),
     /// The API refused a call.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -44,7 +41,6 @@ impl Failure {
         match self {
             Self::Fault(_) | Self::Pack(_) => 1,
             Self::Usage(_) => 2,
-            Self::Unreachable(_) => 3,
             Self::Call(error) if error.is_unreachable() => 3,
             Self::Call(_) => 1,
         }
@@ -66,7 +62,7 @@ impl Failure {
 pub fn report(ended: &Result<Done, Failure>, json: bool) -> ExitCode {
     match ended {
         Ok(done) => {
-            say(&if json { done.json.to_string() } else { done.text.clone() });
+            print(done, json);
             ExitCode::from(u8::from(done.found_fault))
         }
         Err(failure) => {
@@ -76,6 +72,15 @@ pub fn report(ended: &Result<Done, Failure>, json: bool) -> ExitCode {
             complain(&format!("carillon: {failure}"));
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// Prints what a command has to say; one that has said everything before has nothing left.
+pub fn print(done: &Done, json: bool) {
+    match json {
+        true if done.json.is_null() => {}
+        true => say(&done.json.to_string()),
+        false => say(&done.text),
     }
 }
 
@@ -103,11 +108,11 @@ mod tests {
 
     #[test]
     fn the_exit_code_says_whose_turn_it_is() {
-        let unreachable = CallError::Unreachable { url: "http://127.0.0.1:1".to_owned(), cause: "refused".to_owned() };
+        let unreachable =
+            CallError::Unreachable { url: "http://127.0.0.1:1".to_owned(), cause: "refused".to_owned() };
         for (failure, code) in [
             (Failure::Fault("x".to_owned()), 1),
             (Failure::Usage("x".to_owned()), 2),
-            (Failure::Unreachable("x".to_owned()), 3),
             (Failure::Call(unreachable), 3),
             (Failure::Call(CallError::Unreadable { call: "GET /".to_owned(), status: 200 }), 1),
         ] {

@@ -18,7 +18,11 @@ pub async fn introduce(client: &Client, pack: &Pack) -> Result<(), Failure> {
         match client.put(&path, &json!(person.recipient)).await {
             Ok(_) => {}
             Err(CallError::Refused { problem, .. }) if [409, 422].contains(&problem.status) => {
-                let faults = if problem.errors.is_empty() { vec![FieldError::new("", problem.detail)] } else { problem.errors };
+                let faults = if problem.errors.is_empty() {
+                    vec![FieldError::new("", problem.detail)]
+                } else {
+                    problem.errors
+                };
                 let faults = faults.into_iter().map(|fault| pack.fault(Part::Recipient(i), fault)).collect();
                 return Err(PackFaults(faults).into());
             }
@@ -26,8 +30,12 @@ pub async fn introduce(client: &Client, pack: &Pack) -> Result<(), Failure> {
         }
     }
     for group in &pack.groups {
-        let members: Vec<&str> =
-            pack.recipients.iter().filter(|p| p.groups.contains(&group.name)).map(|p| p.id.as_str()).collect();
+        let members: Vec<&str> = pack
+            .recipients
+            .iter()
+            .filter(|p| p.groups.contains(&group.name))
+            .map(|p| p.id.as_str())
+            .collect();
         if !members.is_empty() {
             let path = format!("/v1/groups/{}/members", encoded(group.name.as_str()));
             client.post(&path, &json!({"add": members})).await?;

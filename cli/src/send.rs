@@ -41,6 +41,9 @@ pub async fn send(client: &Client, arguments: &Send) -> Result<Done, Failure> {
 }
 
 fn event(arguments: &Send) -> Result<Value, Failure> {
+    if arguments.only && arguments.to.is_empty() && arguments.groups.is_empty() {
+        return Err(Failure::Usage("--only needs somebody: name them with --to or --group".to_owned()));
+    }
     let mut event = Map::new();
     event.insert("type".to_owned(), json!(arguments.event_type));
     if let Some(data) = &arguments.data {
@@ -65,9 +68,16 @@ fn event(arguments: &Send) -> Result<Value, Failure> {
 fn previewed(answer: Value) -> Done {
     let notifications = answer["notifications"].as_array().map(Vec::as_slice).unwrap_or_default();
     let row = |n: &Value| {
-        let says = serde_json::from_value::<Rendered>(n["rendered"].clone()).map(|message| headline(&message));
+        let says =
+            serde_json::from_value::<Rendered>(n["rendered"].clone()).map(|message| headline(&message));
         let why = if n["note"].is_string() { field(n, "note") } else { String::new() };
-        [field(n, "recipient_id"), field(n, "channel"), field(n, "decision"), field(n, "reason"), says.unwrap_or(why)]
+        [
+            field(n, "recipient_id"),
+            field(n, "channel"),
+            field(n, "decision"),
+            field(n, "reason"),
+            says.unwrap_or(why),
+        ]
     };
     let rows: Vec<[String; 5]> = notifications.iter().map(row).collect();
     let mut text = match rows.is_empty() {
@@ -78,7 +88,8 @@ fn previewed(answer: Value) -> Done {
         let names: Vec<&str> = unknown.iter().filter_map(Value::as_str).collect();
         text = format!("{}\nunknown, and so not told: {}", text.trim_end(), names.join(", "));
     }
-    Done { text, json: answer, found_fault: false }
+    let found_fault = notifications.iter().any(|n| n["decision"] == "failed");
+    Done { text, json: answer, found_fault }
 }
 
 /// Waits until the event is settled and lists what became of it; a message that nobody got is a fault.

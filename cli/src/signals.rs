@@ -16,7 +16,8 @@ impl Signals {
     /// # Errors
     /// When the system refuses.
     pub fn catch() -> Result<Self, Failure> {
-        let caught = |kind| signal(kind).map_err(|error| Failure::Fault(format!("signals cannot be caught: {error}")));
+        let caught =
+            |kind| signal(kind).map_err(|error| Failure::Fault(format!("signals cannot be caught: {error}")));
         Ok(Self { interrupt: caught(SignalKind::interrupt())?, terminate: caught(SignalKind::terminate())? })
     }
 

@@ -1,13 +1,18 @@
 //! Rows of text in aligned columns, for people; programs ask for `--json`.
 
 /// The widest cell: longer text is cut, so that a row stays a row.
-const WIDEST: usize = 72;
+const WIDEST: usize = 48;
+
+/// The same for the last column, which is where the sentences stand.
+const WIDEST_LAST: usize = 120;
 
 /// Lays rows out under their headings. The last column is not padded.
 #[must_use]
 pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
     let mut cells: Vec<[String; N]> = vec![headings.map(str::to_uppercase)];
-    cells.extend(rows.iter().map(|row| row.each_ref().map(|cell| fitted(cell))));
+    cells.extend(rows.iter().map(|row| {
+        std::array::from_fn(|column| fitted(&row[column], if column + 1 == N { WIDEST_LAST } else { WIDEST }))
+    }));
     let widths: [usize; N] =
         std::array::from_fn(|column| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     let mut text = String::new();
@@ -24,10 +29,10 @@ pub fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> Strin
 }
 
 /// On one line, without what could move the cursor of a terminal, and not too long.
-fn fitted(cell: &str) -> String {
+fn fitted(cell: &str, widest: usize) -> String {
     let mut plain: String = cell.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if plain.chars().count() > WIDEST {
-        plain = plain.chars().take(WIDEST - 1).collect();
+    if plain.chars().count() > widest {
+        plain = plain.chars().take(widest - 1).collect();
         plain.push('…');
     }
     plain
@@ -57,6 +62,6 @@ mod tests {
         let text = table(["says"], &rows);
         assert_eq!(text.lines().count(), 2);
         assert!(text.starts_with("SAYS\na b [2Jxxx") && text.trim_end().ends_with('…'), "{text}");
-        assert!(text.lines().all(|line| line.chars().count() <= WIDEST), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDEST_LAST), "{text}");
     }
 }

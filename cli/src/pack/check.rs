@@ -21,15 +21,24 @@ pub(super) fn faults(pack: &Pack, folder: &Path, samples: &[Places]) -> Vec<Pack
         let mut fault = |at: String, detail: String| faults.push(places.fault(FieldError::new(at, detail)));
         let direct = sample.event.get("template").is_some();
         if !direct && !pack.routes.contains_key(&sample.event_type) {
-            fault("/event/type".to_owned(), format!("routes.toml has no route for {:?}", sample.event_type.as_str()));
+            fault(
+                "/event/type".to_owned(),
+                format!("routes.toml has no route for {:?}", sample.event_type.as_str()),
+            );
         }
         let mut seen = BTreeSet::new();
         for (i, expected) in sample.expect.iter().enumerate() {
             if !pack.recipients.iter().any(|r| r.id == expected.recipient) {
-                fault(format!("/expect/{i}/recipient"), format!("recipients.toml has no {:?}", expected.recipient.as_str()));
+                fault(
+                    format!("/expect/{i}/recipient"),
+                    format!("recipients.toml has no {:?}", expected.recipient.as_str()),
+                );
             }
             if !seen.insert((&expected.recipient, expected.channel)) {
-                fault(format!("/expect/{i}"), "expects the same recipient and channel a second time".to_owned());
+                fault(
+                    format!("/expect/{i}"),
+                    "expects the same recipient and channel a second time".to_owned(),
+                );
             }
         }
     }
@@ -47,14 +56,20 @@ fn manifest(pack: &Pack, folder: &Path, faults: &mut Vec<PackFault>) {
     // Of a path such as `.` the folder's name is not to be seen.
     let folder_name = folder.canonicalize().map_or_else(|_| named(folder), |path| named(&path));
     if pack.name != folder_name {
-        fault("/name", format!("is {:?} and the folder's name is {folder_name:?}; they must be the same", pack.name));
+        fault(
+            "/name",
+            format!("is {:?} and the folder's name is {folder_name:?}; they must be the same", pack.name),
+        );
     }
     if !carillon_domain::template::is_locale(&pack.default_locale) {
         fault("/default_locale", "is not a locale; write it like en or pt-BR".to_owned());
     }
     for (i, group) in pack.groups.iter().enumerate() {
         if pack.groups[..i].iter().any(|g| g.name == group.name) {
-            fault(&format!("/groups/{i}/name"), format!("the group {:?} is there twice", group.name.as_str()));
+            fault(
+                &format!("/groups/{i}/name"),
+                format!("the group {:?} is there twice", group.name.as_str()),
+            );
         }
     }
 }
@@ -63,7 +78,10 @@ fn templates(pack: &Pack, faults: &mut Vec<PackFault>) {
     for (name, template) in &pack.templates {
         let mut found = template.faults();
         if !template.locales.contains_key(&pack.default_locale) {
-            found.push(FieldError::new("", format!("has no {}.toml, the pack's default locale", pack.default_locale)));
+            found.push(FieldError::new(
+                "",
+                format!("has no {}.toml, the pack's default locale", pack.default_locale),
+            ));
         }
         faults.extend(found.into_iter().map(|fault| pack.fault(Part::Template(name), fault)));
     }
@@ -76,7 +94,10 @@ fn routes(pack: &Pack, faults: &mut Vec<PackFault>) {
         };
         for (i, group) in route.audience.groups.iter().enumerate() {
             if !has_group(pack, group) {
-                fault(format!("/audience/groups/{i}"), format!("pack.toml has no group {:?}", group.as_str()));
+                fault(
+                    format!("/audience/groups/{i}"),
+                    format!("pack.toml has no group {:?}", group.as_str()),
+                );
             }
         }
         match pack.templates.get(&route.template) {
@@ -102,7 +123,9 @@ fn recipients(pack: &Pack, faults: &mut Vec<PackFault>) {
         if before.iter().any(|other| other.id == person.id) {
             fault("/id".to_owned(), format!("the id {:?} is there twice", person.id.as_str()));
         }
-        if let Some(other) = before.iter().find(|o| o.recipient.phone.is_some() && o.recipient.phone == person.recipient.phone) {
+        if let Some(other) =
+            before.iter().find(|o| o.recipient.phone.is_some() && o.recipient.phone == person.recipient.phone)
+        {
             fault("/phone".to_owned(), taken_by(&other.id));
         }
         for (g, group) in person.groups.iter().enumerate() {

@@ -27,7 +27,10 @@ pub fn all() -> Result<Vec<PathBuf>, Failure> {
     };
     let found = listed(&folder)?;
     if found.is_empty() {
-        return Err(Failure::Fault(format!("{} holds no pack: no folder in it has a {MANIFEST}", folder.display())));
+        return Err(Failure::Fault(format!(
+            "{} holds no pack: no folder in it has a {MANIFEST}",
+            folder.display()
+        )));
     }
     Ok(found)
 }
@@ -51,7 +54,11 @@ fn found(name: &str, packs: Option<&Path>) -> Result<PathBuf, Failure> {
                 .filter_map(|p| p.file_name())
                 .map(|n| n.to_string_lossy().into_owned())
                 .collect();
-            format!("{} has: {}", packs.display(), if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+            format!(
+                "{} has: {}",
+                packs.display(),
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+            )
         }
         None => looked_in(),
     };
@@ -71,9 +78,8 @@ fn looked_in() -> String {
 }
 
 fn listed(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = super::read::entries(folder).map_err(|PackFault { file, detail, .. }| {
-        Failure::Fault(format!("{}: {detail}", file.display()))
-    })?;
+    let entries = super::read::entries(folder)
+        .map_err(|PackFault { file, detail, .. }| Failure::Fault(format!("{}: {detail}", file.display())))?;
     Ok(entries.into_iter().filter(|path| path.join(MANIFEST).is_file()).collect())
 }
 

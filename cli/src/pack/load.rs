@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use carillon_domain::{EventInput, EventType, FieldError, GroupName, Recipient, RecipientId, Route, Template, TemplateName};
+use carillon_domain::{
+    EventInput, EventType, FieldError, GroupName, Recipient, RecipientId, Route, Template, TemplateName,
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -67,7 +69,7 @@ pub fn load(folder: &Path) -> Result<Pack, PackFaults> {
     let Some((places, manifest)) = manifest else { return Err(PackFaults(reading.faults)) };
     sources.manifest = places;
     let Manifest { name, title, default_locale, groups, .. } = manifest;
-    let (samples, sample_places) = samples.into_iter().unzip();
+    let (samples, sample_places): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
     let pack = Pack { name, title, default_locale, groups, templates, routes, recipients, samples, sources };
     let mut faults = reading.faults;
     // A part that could not be read is missing everywhere else: those faults would only repeat the first.
@@ -83,7 +85,9 @@ fn routes(reading: &mut Reading, sources: &mut Sources, file: &Path) -> BTreeMap
     for (name, table) in tables {
         let at = format!("/{}", carillon_domain::problem::pointer_part(&name));
         match name.parse::<EventType>() {
-            Err(error) => reading.note(&places, &at, vec![FieldError::new("", format!("the event type {error}"))]),
+            Err(error) => {
+                reading.note(&places, &at, vec![FieldError::new("", format!("the event type {error}"))])
+            }
             Ok(event_type) => {
                 if let Some(route) = reading.parsed::<Route>(&places, &at, table) {
                     reading.note(&places, &at, route.faults());
@@ -96,13 +100,20 @@ fn routes(reading: &mut Reading, sources: &mut Sources, file: &Path) -> BTreeMap
     routes
 }
 
-fn templates(reading: &mut Reading, sources: &mut Sources, folder: &Path) -> BTreeMap<TemplateName, Template> {
+fn templates(
+    reading: &mut Reading,
+    sources: &mut Sources,
+    folder: &Path,
+) -> BTreeMap<TemplateName, Template> {
     let mut templates = BTreeMap::new();
     for folder in reading.entries(folder) {
         let name = match named(&folder).parse::<TemplateName>() {
             Ok(name) if folder.is_dir() => name,
             Ok(_) => {
-                reading.note_file(&folder, "is not part of a pack; a template is a folder with a file for each locale");
+                reading.note_file(
+                    &folder,
+                    "is not part of a pack; a template is a folder with a file for each locale",
+                );
                 continue;
             }
             Err(error) => {
@@ -121,8 +132,13 @@ fn templates(reading: &mut Reading, sources: &mut Sources, folder: &Path) -> BTr
                     }
                 }
                 Some("html" | "txt") if file.with_extension("toml").is_file() => {}
-                Some("html" | "txt") => reading.note_file(&file, format!("{locale}.toml is missing beside it")),
-                _ => reading.note_file(&file, "is not part of a template; its files are <locale>.toml, .html and .txt"),
+                Some("html" | "txt") => {
+                    reading.note_file(&file, format!("{locale}.toml is missing beside it"))
+                }
+                _ => reading.note_file(
+                    &file,
+                    "is not part of a template; its files are <locale>.toml, .html and .txt",
+                ),
             }
         }
         if locales.is_empty() {
@@ -133,7 +149,11 @@ fn templates(reading: &mut Reading, sources: &mut Sources, folder: &Path) -> BTr
     templates
 }
 
-fn locale_parts(reading: &mut Reading, file: &Path, locale: &str) -> Option<(Places, carillon_domain::LocaleParts)> {
+fn locale_parts(
+    reading: &mut Reading,
+    file: &Path,
+    locale: &str,
+) -> Option<(Places, carillon_domain::LocaleParts)> {
     let (mut places, mut value) = reading.toml(file)?;
     for (extension, field) in [("html", "html"), ("txt", "text")] {
         let beside = file.with_extension(extension);
@@ -141,7 +161,8 @@ fn locale_parts(reading: &mut Reading, file: &Path, locale: &str) -> Option<(Pla
             continue;
         }
         match value.get_mut("email") {
-            None => reading.note_file(&beside, format!("there is no [email] in {locale}.toml that it could belong to")),
+            None => reading
+                .note_file(&beside, format!("there is no [email] in {locale}.toml that it could belong to")),
             Some(email) if email.get(field).is_some() => {
                 reading.note_file(&beside, format!("{locale}.toml has email.{field} too; keep one of them"));
             }
@@ -195,10 +216,14 @@ fn samples(reading: &mut Reading, folder: &Path) -> Vec<(Sample, Places)> {
             reading.note_file(&file, "is not part of a pack; a sample is a .toml file");
             continue;
         }
-        let Some((places, SampleFile { item, event, expect })) = reading.typed::<SampleFile>(&file) else { continue };
+        let Some((places, SampleFile { item, event, expect })) = reading.typed::<SampleFile>(&file) else {
+            continue;
+        };
         match EventInput::parse(event.clone()) {
             Err(faults) => reading.note(&places, "/event", faults),
-            Ok(input) => samples.push((Sample { file, item, event_type: input.event_type, event, expect }, places)),
+            Ok(input) => {
+                samples.push((Sample { file, item, event_type: input.event_type, event, expect }, places))
+            }
         }
     }
     samples

@@ -14,7 +14,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use carillon_domain::{
-    Channel, EventType, FieldError, GroupName, Recipient, RecipientId, Route, StateKind, Template, TemplateName,
+    Channel, EventType, FieldError, GroupName, Recipient, RecipientId, Route, StateKind, Template,
+    TemplateName,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -98,10 +98,12 @@ impl Reader<'_> {
                 Ok(number) => number.into(),
                 Err(_) => return Err(self.no_number(at)),
             },
-            DeValue::Float(number) => match number.as_str().parse().ok().and_then(serde_json::Number::from_f64) {
-                Some(number) => Value::Number(number),
-                None => return Err(self.no_number(at)),
-            },
+            DeValue::Float(number) => {
+                match number.as_str().parse().ok().and_then(serde_json::Number::from_f64) {
+                    Some(number) => Value::Number(number),
+                    None => return Err(self.no_number(at)),
+                }
+            }
             DeValue::Array(items) => {
                 let mut array = Vec::with_capacity(items.len());
                 for (i, item) in items.iter().enumerate() {
@@ -126,7 +128,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const TEXT: &str = "name = \"x\"\n\n[[groups]]\nname = \"A/B\"\nsize = 0x10\n\n[[groups]]\n# nothing\nrate = 1.5\n";
+    const TEXT: &str =
+        "name = \"x\"\n\n[[groups]]\nname = \"A/B\"\nsize = 0x10\n\n[[groups]]\n# nothing\nrate = 1.5\n";
 
     #[test]
     fn a_fault_is_told_by_the_line_of_its_value_or_of_what_is_around_it() {
@@ -145,7 +148,12 @@ mod tests {
 
     #[test]
     fn what_is_not_toml_or_not_json_is_told_by_its_line() {
-        for (text, line) in [("a = 1\nb = = 2\n", 2), ("a = 1\n\na = 2\n", 3), ("\na = nan\n", 2), ("a = 99999999999999999999\n", 1)] {
+        for (text, line) in [
+            ("a = 1\nb = = 2\n", 2),
+            ("a = 1\n\na = 2\n", 3),
+            ("\na = nan\n", 2),
+            ("a = 99999999999999999999\n", 1),
+        ] {
             let fault = Places::read(Path::new("p.toml"), text).unwrap_err();
             assert_eq!(fault.line, Some(line), "{fault}");
         }

@@ -35,7 +35,12 @@ impl Reading {
     }
 
     /// A value of a file as its type.
-    pub(super) fn parsed<T: DeserializeOwned>(&mut self, places: &Places, at: &str, value: Value) -> Option<T> {
+    pub(super) fn parsed<T: DeserializeOwned>(
+        &mut self,
+        places: &Places,
+        at: &str,
+        value: Value,
+    ) -> Option<T> {
         match carillon_domain::parse::from_value(value) {
             Ok(typed) => Some(typed),
             Err(faults) => {

@@ -1,0 +1,36 @@
+//! From a parsed command line to the command: makes the client with the key that the command needs.
+
+use crate::arguments::{Apply, Arguments, Command, Connection};
+use crate::client::Client;
+use crate::outcome::{Done, Failure};
+use crate::{apply, demo, dev, health, log, pack, send};
+
+/// Runs the command.
+///
+/// # Errors
+/// When it could not do its work.
+pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
+    let Arguments { connection, json, command } = arguments;
+    match command {
+        Command::Dev(dev) => dev::dev(dev, json).await,
+        Command::Demo(demo) => demo::demo(demo, json).await,
+        Command::Apply(apply) => applied(&connection, &apply).await,
+        Command::Send(send) => send::send(&keyed(&connection)?, &send).await,
+        Command::Recent => log::recent(&keyed(&connection)?).await,
+        Command::Deliveries(filters) => log::deliveries(&keyed(&connection)?, &filters).await,
+        Command::Health => health::health(&Client::new(&connection.url, None)?).await,
+    }
+}
+
+async fn applied(connection: &Connection, arguments: &Apply) -> Result<Done, Failure> {
+    let pack = pack::load(&pack::folder(&arguments.pack)?)?;
+    let client = keyed(connection)?;
+    let summary = apply::apply(&client, &pack, arguments.dry_run).await?;
+    Ok(summary.done(&pack.name, client.url()))
+}
+
+fn keyed(connection: &Connection) -> Result<Client, Failure> {
+    let key = connection.key.as_deref().filter(|key| !key.is_empty());
+    let missing = || Failure::Usage("there is no API key: give --key or set CARILLON_API_KEY".to_owned());
+    Client::new(&connection.url, Some(key.ok_or_else(missing)?))
+}
