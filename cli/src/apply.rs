@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::client::{CallError, Client, encoded};
 use crate::outcome::{Done, Failure};
-use crate::pack::{Pack, PackFaults, Part};
+use crate::pack::{self, Pack, PackFaults, Part};
 
 /// How many differences of one thing are named.
 const NAMED_DIFFERENCES: usize = 4;
@@ -48,14 +48,12 @@ pub async fn apply(client: &Client, pack: &Pack, dry_run: bool) -> Result<Summar
     for step in &mut steps {
         step.change = change(client, step).await?;
     }
-    let mut done = 0;
     let needed: Vec<&Step> = steps.iter().filter(|step| step.change != Change::Nothing).collect();
-    for step in needed.iter().filter(|_| !dry_run) {
+    for (done, step) in needed.iter().enumerate().filter(|_| !dry_run) {
         let query = if step.kind == "template" { "?publish=true" } else { "" };
         if let Err(error) = client.put(&format!("{}{query}", step.path), &step.body).await {
             return Err(refused(pack, step, error, done, needed.len()));
         }
-        done += 1;
     }
     let changes = steps.into_iter().map(|step| (step.kind, step.name, step.change)).collect();
     Ok(Summary { changes, dry_run })
@@ -84,7 +82,7 @@ async fn change(client: &Client, step: &Step<'_>) -> Result<Change, CallError> {
     let mut differences = Vec::new();
     match step.kind {
         "group" => {
-            differing(&there["description"], &step.body["description"], "/description", &mut differences)
+            differing(&there["description"], &step.body["description"], "/description", &mut differences);
         }
         "template" => {
             differing(&there["locales"], &step.body["locales"], "/locales", &mut differences);
@@ -137,7 +135,7 @@ fn refused(pack: &Pack, step: &Step<'_>, error: CallError, done: usize, needed: 
     if done == 0 {
         return faults.into();
     }
-    let listed: String = faults.0.iter().map(|fault| format!("\n  {fault}")).collect();
+    let listed = pack::listed(&faults.0);
     let after = format!(
         "{done} of {needed} changes were made before it; mend it and apply again, which makes the rest"
     );

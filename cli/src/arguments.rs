@@ -57,6 +57,8 @@ pub enum Command {
     Deliveries(DeliveryFilters),
     /// Whether the cloud answers
     Health,
+    /// Make the first tenant, its keys and the secrets of a deployed stack, with your AWS credentials
+    Bootstrap(crate::bootstrap::Bootstrap),
 }
 
 /// `carillon dev`.

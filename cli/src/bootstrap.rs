@@ -47,7 +47,9 @@ pub struct Bootstrap {
 pub async fn run(wanted: Bootstrap) -> Result<Done, Failure> {
     let config = clients::from_environment().await;
     let secrets = SsmSecrets::new(aws_sdk_ssm::Client::new(&config), wanted.secrets_prefix.clone());
-    let shared = async |name| ensure_secret(&secrets, &SystemEntropy, name).await.map_err(|e| refused("making a secret", &e));
+    let shared = async |name| {
+        ensure_secret(&secrets, &SystemEntropy, name).await.map_err(|e| refused("making a secret", &e))
+    };
     shared(HASH_KEY).await?;
     let verify_token = shared(WHATSAPP_VERIFY_TOKEN).await?;
     let app_secret = shared(WHATSAPP_APP_SECRET).await?;
@@ -58,10 +60,14 @@ pub async fn run(wanted: Bootstrap) -> Result<Done, Failure> {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
     };
-    let pipeline = connect::pipeline(&config, deployment, local).await.map_err(|e| refused("connecting", &e))?;
+    let pipeline =
+        connect::pipeline(&config, deployment, local).await.map_err(|e| refused("connecting", &e))?;
     let known = pipeline.tenant(&wanted.tenant).await.map_err(|e| refused("reading the tenant", &e))?;
     if known.is_some() && !wanted.new_keys {
-        let detail = format!("the tenant {} exists already; add --new-keys to make further keys for it", wanted.tenant);
+        let detail = format!(
+            "the tenant {} exists already; add --new-keys to make further keys for it",
+            wanted.tenant
+        );
         return Err(Failure::Fault(detail));
     }
     let tenant = Tenant {
@@ -72,7 +78,9 @@ pub async fn run(wanted: Bootstrap) -> Result<Done, Failure> {
         region: wanted.region,
     };
     pipeline.ensure_tenant(&tenant).await.map_err(|e| refused("making the tenant", &e))?;
-    let key = async |name, scopes| pipeline.make_key(&tenant.id, name, scopes).await.map_err(|e| refused("making a key", &e));
+    let key = async |name, scopes| {
+        pipeline.make_key(&tenant.id, name, scopes).await.map_err(|e| refused("making a key", &e))
+    };
     let made = json!({
         "tenant": tenant.id,
         "api_key": key("bootstrap producer", &[Scope::EventsWrite, Scope::Read]).await?,
@@ -80,10 +88,13 @@ pub async fn run(wanted: Bootstrap) -> Result<Done, Failure> {
         "whatsapp_verify_token": verify_token,
         "whatsapp_app_secret": app_secret,
     });
-    let lines = made.as_object().into_iter().flatten().map(|(name, value)| {
-        format!("{name:<22} {}", value.as_str().unwrap_or_default())
-    });
-    let text = format!("Write these down: they are shown only now.\n{}", lines.collect::<Vec<_>>().join("\n"));
+    let lines = made
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| format!("{name:<22} {}", value.as_str().unwrap_or_default()));
+    let text =
+        format!("Write these down: they are shown only now.\n{}", lines.collect::<Vec<_>>().join("\n"));
     Ok(Done { text, json: made, found_fault: false })
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::outcome::Failure;
 
-/// How long an answer may take: the API answers every call within 10 s or with a job (API.md), and a cold start adds some.
+/// How long an answer may take: the API answers every call within 10 s or with a job, and a cold start adds some.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// The largest page of a list.
@@ -44,7 +44,7 @@ pub enum CallError {
         /// Method and path.
         call: String,
         /// What the API says.
-        problem: ProblemAnswer,
+        problem: Box<ProblemAnswer>,
     },
     /// The answer is not one of this API.
     #[error("{call}: the answer (HTTP {status}) is not one of Carillon's API; is the URL right?")]
@@ -199,9 +199,10 @@ impl Client {
         let status = response.status().as_u16();
         let bytes = response.bytes().await.map_err(unreachable)?;
         let unreadable = || CallError::Unreadable { call: call.clone(), status };
-        let body: Value = match bytes.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(&bytes).map_err(|_| unreadable())?,
+        let body: Value = if bytes.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_slice(&bytes).map_err(|_| unreadable())?
         };
         if (200..300).contains(&status) {
             return Ok((status, body));
@@ -257,10 +258,8 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_listening_is_unreachable() {
-        // A port that was just free, and is bound by nobody.
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let error =
-            Client::new(&format!("http://127.0.0.1:{port}"), None).unwrap().get("/health").await.unwrap_err();
+        // Port 1 needs root to listen on, and its service is long gone.
+        let error = Client::new("http://127.0.0.1:1", None).unwrap().get("/health").await.unwrap_err();
         assert!(error.is_unreachable(), "{error}");
         assert!(error.to_string().contains("refused"), "{error}");
     }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use carillon_local::cloud::{Cloud, Ready, Settings};
 use serde_json::{Value, json};
-use tracing_subscriber::EnvFilter;
 
 use crate::apply::apply;
-use crate::arguments::{Dev, Logging};
+use crate::arguments::Dev;
 use crate::client::Client;
+use crate::logging;
 use crate::outcome::{Done, Failure, complain, say};
 use crate::pack::{self, Pack};
 use crate::people::introduce;
@@ -23,7 +23,7 @@ use crate::signals::Signals;
 /// # Errors
 /// When a pack is faulty, the port is taken, or the data folder cannot be used.
 pub async fn dev(arguments: Dev, json: bool) -> Result<Done, Failure> {
-    start_log(&arguments.logging)?;
+    logging::start(&arguments.logging)?;
     let mut signals = Signals::catch()?;
     // Before anything is started: a faulty pack is told at once and changes nothing.
     let folders = arguments.packs.iter().map(|name| pack::folder(name)).collect::<Result<Vec<_>, _>>()?;
@@ -79,17 +79,6 @@ async fn prepare(arguments: &Dev, cloud: &Cloud, packs: &[Pack]) -> Result<(), F
         Some(file) => write_ready(file, &json!(ready)),
         None => Ok(()),
     }
-}
-
-/// Logs of the cloud inside, for a person, on standard error.
-///
-/// # Errors
-/// When the filter is none; the command line checks it before.
-pub fn start_log(logging: &Logging) -> Result<(), Failure> {
-    let filter =
-        EnvFilter::try_new(&logging.filter).map_err(|error| Failure::Usage(format!("--log: {error}")))?;
-    let started = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
-    started.map_err(|error| Failure::Fault(format!("logging cannot be started: {error}")))
 }
 
 /// A ready file of an earlier run would say that this one is ready.

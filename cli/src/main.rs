@@ -3,12 +3,14 @@
 
 mod apply;
 mod arguments;
+mod bootstrap;
 mod client;
 mod demo;
 mod dev;
 mod headline;
 mod health;
 mod log;
+mod logging;
 mod outcome;
 mod pack;
 mod people;

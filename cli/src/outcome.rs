@@ -39,10 +39,9 @@ pub enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Fault(_) | Self::Pack(_) => 1,
             Self::Usage(_) => 2,
             Self::Call(error) if error.is_unreachable() => 3,
-            Self::Call(_) => 1,
+            Self::Fault(_) | Self::Pack(_) | Self::Call(_) => 1,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::outcome::{Done, Failure, complain};
 use crate::table::table;
 
 /// How long `--wait` waits.
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -80,9 +80,10 @@ fn previewed(answer: Value) -> Done {
         ]
     };
     let rows: Vec<[String; 5]> = notifications.iter().map(row).collect();
-    let mut text = match rows.is_empty() {
-        true => "nobody would be told".to_owned(),
-        false => table(["recipient", "channel", "decision", "reason", "says"], &rows),
+    let mut text = if rows.is_empty() {
+        "nobody would be told".to_owned()
+    } else {
+        table(["recipient", "channel", "decision", "reason", "says"], &rows)
     };
     if let Some(unknown) = answer["unknown"].as_array().filter(|list| !list.is_empty()) {
         let names: Vec<&str> = unknown.iter().filter_map(Value::as_str).collect();

@@ -49,7 +49,9 @@ pub fn carillon() -> PathBuf {
     let here = std::env::current_exe().expect("the path of this program");
     let folders = here.ancestors().skip(1).take(2);
     let found = folders.map(|folder| folder.join("carillon")).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("there is no `carillon` beside {}; run `cargo build --workspace` first", here.display()))
+    found.unwrap_or_else(|| {
+        panic!("there is no `carillon` beside {}; run `cargo build --workspace` first", here.display())
+    })
 }
 
 /// `carillon dev` as a process; killed when dropped.
@@ -101,7 +103,10 @@ impl DevProcess {
     /// A client with one of its keys.
     #[must_use]
     pub fn client(&self, key: &str) -> Client {
-        Client::new(self.ready["url"].as_str().unwrap_or_default(), self.ready[key].as_str().unwrap_or_default())
+        Client::new(
+            self.ready["url"].as_str().unwrap_or_default(),
+            self.ready[key].as_str().unwrap_or_default(),
+        )
     }
 }
 
@@ -152,7 +157,8 @@ pub async fn run(load: Load, folder: &Path) -> Account {
 async fn configure(admin: &Client, recipients: usize) {
     let names: Vec<String> = (0..recipients).map(|i| format!("r-{i}")).collect();
     for (i, name) in names.iter().enumerate() {
-        let person = json!({"name": name, "email": format!("{name}@example.com"), "phone": format!("+1202555{i:04}")});
+        let person =
+            json!({"name": name, "email": format!("{name}@example.com"), "phone": format!("+1202555{i:04}")});
         assert_eq!(admin.put(&format!("/v1/recipients/{name}"), &person).await.status, 201);
     }
     assert_eq!(admin.put("/v1/groups/all", &json!({"members": names})).await.status, 201);
@@ -187,7 +193,9 @@ async fn accepted(producer: &Client, event: &Value) -> String {
     let start = Instant::now();
     loop {
         match producer.try_post("/v1/events", event).await {
-            Some(answer) if answer.status == 202 => return answer.body["event_id"].as_str().unwrap_or_default().to_owned(),
+            Some(answer) if answer.status == 202 => {
+                return answer.body["event_id"].as_str().unwrap_or_default().to_owned();
+            }
             Some(answer) if answer.status < 500 => panic!("the event is refused: {answer:?}"),
             _ => tokio::time::sleep(Duration::from_millis(20)).await,
         }
@@ -234,7 +242,8 @@ fn faults(load: &Load, accepted: &[String], deliveries: &[Value], outbox: &[Valu
     }
     for delivery in deliveries.iter().filter(|d| d["channel"] != "in_app") {
         let id = delivery["id"].as_str().unwrap_or_default();
-        let (state, attempts) = (delivery["state"].as_str().unwrap_or_default(), delivery["attempts"].as_u64());
+        let (state, attempts) =
+            (delivery["state"].as_str().unwrap_or_default(), delivery["attempts"].as_u64());
         let mut calls = received.remove(id).unwrap_or_default();
         calls.sort_unstable();
         if state == "delivered" && calls.is_empty() {
@@ -245,7 +254,9 @@ fn faults(load: &Load, accepted: &[String], deliveries: &[Value], outbox: &[Valu
         }
         let marked = delivery["resends"].as_u64().unwrap_or(0) + 1;
         if calls.len() as u64 > marked || calls.last().copied() > attempts {
-            faults.push(format!("{id}: a silent duplicate: calls {calls:?}, attempts {attempts:?}, marked {marked}"));
+            faults.push(format!(
+                "{id}: a silent duplicate: calls {calls:?}, attempts {attempts:?}, marked {marked}"
+            ));
         }
     }
     faults.extend(received.keys().map(|id| format!("the provider received {id}, which nobody planned")));

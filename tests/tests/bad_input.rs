@@ -1,5 +1,7 @@
 //! Bad input: each gets the problem that says what was wrong and where, changes nothing, and panics nothing.
 
+#![expect(clippy::unwrap_used, reason = "a stand-in that cannot go on fails the test, saying why")]
+
 use carillon_tests::{Client, Dev, order_template};
 use serde_json::{Value, json};
 
@@ -12,7 +14,10 @@ async fn refuses(client: &Client, method: &str, path: &str, body: Value, status:
     let detail = answer.body["detail"].as_str().unwrap_or_default();
     assert!(detail.len() > 10, "a reason in words: {answer:?}");
     if !pointer.is_empty() {
-        assert!(answer.pointers().iter().any(|p| p == pointer), "{path} {body}: wanted {pointer}, got {answer:?}");
+        assert!(
+            answer.pointers().iter().any(|p| p == pointer),
+            "{path} {body}: wanted {pointer}, got {answer:?}"
+        );
     }
 }
 
@@ -31,7 +36,10 @@ async fn a_bad_event_is_refused_with_a_pointer_and_changes_nothing() {
         (json!({"type": "order.created", "recipients": {"groups": ["No Group"]}}), "/recipients/groups/0"),
         (json!({"type": "order.created", "recipients": {"replace": true}}), "/recipients"),
         (json!({"type": "order.created", "expires_at": "2020-01-01T00:00:00Z"}), "/expires_at"),
-        (json!({"type": "x", "template": "nope", "channels": ["email"], "recipients": {"ids": ["ada"]}}), "/template"),
+        (
+            json!({"type": "x", "template": "nope", "channels": ["email"], "recipients": {"ids": ["ada"]}}),
+            "/template",
+        ),
         (json!({"type": "x", "template": "order", "recipients": {"ids": ["ada"]}}), "/channels"),
     ] {
         refuses(&dev.producer, "POST", "/v1/events", body, 422, pointer).await;
@@ -54,11 +62,20 @@ async fn what_is_not_json_or_too_large_or_of_another_type_is_refused() {
     assert_eq!(post(&[json_type], vec![b'['; 100_000]).await, 400);
     assert_eq!(post(&[("content-type", "text/plain")], b"{}".to_vec()).await, 415);
     assert_eq!(post(&[], b"{}".to_vec()).await, 415);
-    let large = json!({"type": "order.created", "data": {"number": "1", "x": "y".repeat(262_144)}}).to_string();
+    let large =
+        json!({"type": "order.created", "data": {"number": "1", "x": "y".repeat(262_144)}}).to_string();
     assert_eq!(post(&[json_type], large.into_bytes()).await, 413);
     assert_eq!(post(&[json_type], vec![b' '; 5 * 1_048_576]).await, 413);
-    assert_eq!(post(&[json_type, ("idempotency-key", &"k".repeat(256))], b"{\"type\":\"order.created\"}".to_vec()).await, 400);
-    let deep = format!("{{\"type\": \"order.created\", \"data\": {{\"number\": {}1{}}}}}", "[".repeat(60), "]".repeat(60));
+    assert_eq!(
+        post(&[json_type, ("idempotency-key", &"k".repeat(256))], b"{\"type\":\"order.created\"}".to_vec())
+            .await,
+        400
+    );
+    let deep = format!(
+        "{{\"type\": \"order.created\", \"data\": {{\"number\": {}1{}}}}}",
+        "[".repeat(60),
+        "]".repeat(60)
+    );
     assert_eq!(post(&[json_type], deep.into_bytes()).await, 202, "deeply nested data is data");
 }
 
@@ -69,9 +86,13 @@ async fn without_the_right_key_nothing_is_said() {
     let event = json!({"type": "order.created", "data": {"number": "1"}});
     for key in ["", "ck_live_wrong", "x"] {
         let answer = dev.producer.with_key(key).post("/v1/events", &event).await;
-        assert_eq!((answer.status, answer.body["type"].as_str()), (401, Some("urn:carillon:problem:unauthenticated")));
+        assert_eq!(
+            (answer.status, answer.body["type"].as_str()),
+            (401, Some("urn:carillon:problem:unauthenticated"))
+        );
     }
-    let basic = dev.producer.with_key("").raw("GET", "/v1/events", &[("authorization", "Basic eDp5")], None).await;
+    let basic =
+        dev.producer.with_key("").raw("GET", "/v1/events", &[("authorization", "Basic eDp5")], None).await;
     assert_eq!(basic.status, 401);
     assert_eq!(dev.producer.put("/v1/groups/x", &json!({})).await.status, 403);
     assert_eq!(dev.producer.get("/v1/inbox?recipient=ada").await.status, 403);
@@ -130,9 +151,21 @@ async fn a_bad_directory_route_or_template_is_refused_with_a_pointer() {
         ("/v1/routes/a.b", json!({"template": "order", "channels": ["sms"]}), "/channels"),
         ("/v1/routes/a.b", json!({"template": "order", "channels": ["email"], "when": "data.x >"}), "/when"),
         ("/v1/templates/t", json!({"locales": {}}), "/locales"),
-        ("/v1/templates/t", json!({"locales": {"en": {"email": {"subject": "{{ x", "html": "h"}}}}), "/locales/en/email/subject"),
-        ("/v1/templates/t", json!({"locales": {"en": {"whatsapp": {"text": "t"}}}}), "/locales/en/whatsapp/template"),
-        ("/v1/templates/t", json!({"locales": {"en": {"email": {"subject": "s"}}}}), "/locales/en/email/html"),
+        (
+            "/v1/templates/t",
+            json!({"locales": {"en": {"email": {"subject": "{{ x", "html": "h"}}}}),
+            "/locales/en/email/subject",
+        ),
+        (
+            "/v1/templates/t",
+            json!({"locales": {"en": {"whatsapp": {"text": "t"}}}}),
+            "/locales/en/whatsapp/template",
+        ),
+        (
+            "/v1/templates/t",
+            json!({"locales": {"en": {"email": {"subject": "s"}}}}),
+            "/locales/en/email/html",
+        ),
         ("/v1/channels/whatsapp", json!({"phone_number_id": "x"}), "/phone_number_id"),
         ("/v1/channels/email", json!({"from": "a@example.com\nBcc: b@example.com"}), "/from"),
     ] {

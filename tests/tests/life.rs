@@ -23,11 +23,15 @@ async fn an_order_is_told_on_three_channels_and_every_step_is_seen() {
     assert_eq!(outbox.len(), 2, "one WhatsApp message and one email left");
     for item in &outbox {
         let token = item["token"].as_str().unwrap();
-        let delivery = deliveries.iter().find(|d| token.starts_with(d["id"].as_str().unwrap())).expect("its delivery");
+        let delivery =
+            deliveries.iter().find(|d| token.starts_with(d["id"].as_str().unwrap())).expect("its delivery");
         assert_eq!(token, format!("{}-1", delivery["id"].as_str().unwrap()));
     }
     let whatsapp = outbox.iter().find(|i| i["channel"] == "whatsapp").unwrap();
-    assert_eq!((&whatsapp["to"], &whatsapp["template"]["parameters"]), (&json!("+12025550101"), &json!(["A-1001"])));
+    assert_eq!(
+        (&whatsapp["to"], &whatsapp["template"]["parameters"]),
+        (&json!("+12025550101"), &json!(["A-1001"]))
+    );
     let email = outbox.iter().find(|i| i["channel"] == "email").unwrap();
     assert_eq!((&email["to"], &email["subject"]), (&json!("ada@example.com"), &json!("Order A-1001")));
     assert!(email["html"].as_str().unwrap().contains("Hello Ada"));
@@ -38,7 +42,8 @@ async fn an_order_is_told_on_three_channels_and_every_step_is_seen() {
 
     let sent = deliveries.iter().find(|d| d["channel"] == "whatsapp").unwrap();
     let read = dev.admin.get(&format!("/v1/deliveries/{}", sent["id"].as_str().unwrap())).await.body;
-    let kinds: Vec<&str> = read["timeline"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        read["timeline"].as_array().unwrap().iter().map(|e| e["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds.iter().filter(|k| **k == "attempt").count(), 1);
     assert_eq!(kinds.iter().filter(|k| **k == "receipt").count(), 2, "sent and delivered");
     assert_eq!((kinds[0], read["rendered"]["name"].as_str()), ("planned", Some("order_created")));
@@ -50,7 +55,8 @@ async fn a_repeated_post_is_the_same_event_and_tells_nobody_twice() {
     let dev = Dev::start().await;
     dev.with_an_order_route().await;
     let event = json!({"type": "order.created", "source": "shop", "id": "1", "data": {"number": "A-1"}});
-    let racing = futures_util::future::join_all((0..10).map(|_| dev.producer.post("/v1/events", &event))).await;
+    let racing =
+        futures_util::future::join_all((0..10).map(|_| dev.producer.post("/v1/events", &event))).await;
     assert!(racing.iter().all(|a| a.status == 202));
     assert_eq!(racing.iter().filter(|a| a.body["replayed"] == false).count(), 1);
     let id = racing[0].body["event_id"].as_str().unwrap().to_owned();
@@ -78,7 +84,8 @@ async fn the_header_key_wins_over_source_and_id() {
     let dev = Dev::start().await;
     dev.with_an_order_route().await;
     let post = async |key: &str, number: &str| {
-        let body = json!({"type": "order.created", "source": "s", "id": number, "data": {"number": number}}).to_string();
+        let body = json!({"type": "order.created", "source": "s", "id": number, "data": {"number": number}})
+            .to_string();
         let headers = [("content-type", "application/cloudevents+json"), ("idempotency-key", key)];
         dev.producer.raw("POST", "/v1/events", &headers, Some(body.into_bytes())).await
     };
@@ -107,12 +114,19 @@ async fn who_cannot_be_told_is_skipped_with_a_reason() {
     let dev = Dev::start().await;
     dev.with_an_order_route().await;
     dev.admin.put("/v1/recipients/bo", &json!({"name": "Bo", "email": "bo@example.com"})).await;
-    dev.admin.put("/v1/recipients/cy", &json!({"name": "Cy", "email": "cy@example.com", "active": false})).await;
+    dev.admin
+        .put("/v1/recipients/cy", &json!({"name": "Cy", "email": "cy@example.com", "active": false}))
+        .await;
     let only = json!({"ids": ["bo", "cy"], "replace": true});
-    let id = dev.post_settled(&json!({"type": "order.created", "data": {"number": "1"}, "recipients": only})).await;
+    let id = dev
+        .post_settled(&json!({"type": "order.created", "data": {"number": "1"}, "recipients": only}))
+        .await;
     let deliveries = dev.deliveries(&id).await;
     let reason = |who: &str, channel: &str| {
-        deliveries.iter().find(|d| d["recipient_id"] == who && d["channel"] == channel).map(|d| d["reason"].clone())
+        deliveries
+            .iter()
+            .find(|d| d["recipient_id"] == who && d["channel"] == channel)
+            .map(|d| d["reason"].clone())
     };
     assert_eq!(deliveries.len(), 6);
     assert_eq!(reason("bo", "whatsapp"), Some(json!("no_address")));
@@ -128,7 +142,10 @@ async fn a_message_that_lacks_a_variable_fails_visibly_and_is_never_half_sent() 
     dev.with_an_order_route().await;
     let id = dev.post_settled(&json!({"type": "order.created", "data": {}})).await;
     for delivery in dev.deliveries(&id).await {
-        assert_eq!((delivery["state"].as_str(), delivery["reason"].as_str()), (Some("failed"), Some("rejected:template")));
+        assert_eq!(
+            (delivery["state"].as_str(), delivery["reason"].as_str()),
+            (Some("failed"), Some("rejected:template"))
+        );
         assert!(delivery["note"].as_str().unwrap().contains("data.number"), "{delivery}");
     }
     assert!(dev.outbox().await.is_empty());
@@ -159,12 +176,16 @@ async fn a_delivery_keeps_the_template_version_it_was_planned_with() {
 async fn a_preview_shows_what_would_be_sent_and_sends_nothing() {
     let dev = Dev::start().await;
     dev.with_an_order_route().await;
-    let preview = dev.producer.post("/v1/events/preview", &json!({"type": "order.created", "data": {"number": "7"}})).await;
+    let preview = dev
+        .producer
+        .post("/v1/events/preview", &json!({"type": "order.created", "data": {"number": "7"}}))
+        .await;
     let shown = preview.body["notifications"].as_array().unwrap().clone();
     assert_eq!((preview.status, shown.len()), (200, 3));
     assert!(shown.iter().all(|n| n["decision"] == "send" && n["recipient_id"] == "ada"));
     assert_eq!(shown[1]["rendered"]["subject"], "Order 7");
-    let of_template = dev.producer.post("/v1/templates/order/preview", &json!({"data": {"number": "7"}})).await;
+    let of_template =
+        dev.producer.post("/v1/templates/order/preview", &json!({"data": {"number": "7"}})).await;
     assert_eq!(of_template.body["rendered"]["whatsapp"]["inside_window"]["body"], "Order 7 came in.");
     assert_eq!(dev.producer.get("/v1/events").await.body["items"], json!([]));
     assert!(dev.outbox().await.is_empty());
@@ -198,7 +219,9 @@ async fn the_log_pages_through_everything_newest_first() {
         let mut path = format!("{list}?limit=2");
         loop {
             let page = dev.producer.get(&path).await.body;
-            seen.extend(page["items"].as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()));
+            seen.extend(
+                page["items"].as_array().unwrap().iter().map(|i| i["id"].as_str().unwrap().to_owned()),
+            );
             let Some(cursor) = page["next_cursor"].as_str() else { break };
             path = format!("{list}?limit=2&cursor={}", cursor.replace('#', "%23"));
         }

@@ -1,5 +1,7 @@
 //! What Meta posts, and what becomes of a provider that does not answer.
 
+#![expect(clippy::unwrap_used, reason = "a stand-in that cannot go on fails the test, saying why")]
+
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -65,7 +67,9 @@ async fn what_is_signed_and_not_understood_is_still_taken() {
 async fn the_handshake_gives_the_challenge_back_bare() {
     let dev = Dev::start().await;
     let ask = async |token: &str| {
-        let path = format!("/webhooks/whatsapp?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=1158201444");
+        let path = format!(
+            "/webhooks/whatsapp?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=1158201444"
+        );
         dev.admin.with_key("").get(&path).await
     };
     let answer = ask(&dev.cloud.ready().whatsapp_verify_token).await;
@@ -85,7 +89,8 @@ async fn silent_provider() -> (String, Requests) {
         requests.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
         panic!("the answer is lost");
     };
-    let router = Router::new().route("/{version}/{number}/messages", post(take)).with_state(Arc::clone(&requests));
+    let router =
+        Router::new().route("/{version}/{number}/messages", post(take)).with_state(Arc::clone(&requests));
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
     (url, requests)
 }
@@ -95,7 +100,8 @@ async fn a_lost_answer_is_in_doubt_until_a_receipt_settles_it() {
     let (url, requests) = silent_provider().await;
     let dev = Dev::with(Some(url), None).await;
     dev.with_an_order_route().await;
-    let accepted = dev.producer.post("/v1/events", &json!({"type": "order.created", "data": {"number": "1"}})).await;
+    let accepted =
+        dev.producer.post("/v1/events", &json!({"type": "order.created", "data": {"number": "1"}})).await;
     let id = accepted.body["event_id"].as_str().unwrap().to_owned();
     let doubtful = dev.delivery_in(&id, "whatsapp", "in_doubt").await;
     assert_eq!(doubtful["attempts"], 1);
@@ -119,7 +125,8 @@ async fn a_receipt_of_another_tenants_number_moves_nothing() {
     let dev = Dev::with(Some(url), None).await;
     dev.with_an_order_route().await;
     let other = dev.cloud.add_tenant("other", "Other").await.unwrap();
-    let accepted = dev.producer.post("/v1/events", &json!({"type": "order.created", "data": {"number": "1"}})).await;
+    let accepted =
+        dev.producer.post("/v1/events", &json!({"type": "order.created", "data": {"number": "1"}})).await;
     let id = accepted.body["event_id"].as_str().unwrap().to_owned();
     dev.delivery_in(&id, "whatsapp", "in_doubt").await;
     let token = requests.lock().unwrap()[0]["biz_opaque_callback_data"].as_str().unwrap().to_owned();
@@ -135,11 +142,13 @@ async fn a_provider_that_cannot_be_reached_is_tried_again() {
     let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
     let dev = Dev::with(Some(format!("http://{closed}")), None).await;
     dev.with_an_order_route().await;
-    let accepted = dev.producer.post("/v1/events", &json!({"type": "order.created", "data": {"number": "1"}})).await;
+    let accepted =
+        dev.producer.post("/v1/events", &json!({"type": "order.created", "data": {"number": "1"}})).await;
     let id = accepted.body["event_id"].as_str().unwrap().to_owned();
     let waiting = dev.delivery_in(&id, "whatsapp", "retrying").await;
     let read = dev.admin.get(&format!("/v1/deliveries/{}", waiting["id"].as_str().unwrap())).await.body;
-    let attempt = read["timeline"].as_array().unwrap().iter().find(|e| e["kind"] == "attempt").unwrap().clone();
+    let attempt =
+        read["timeline"].as_array().unwrap().iter().find(|e| e["kind"] == "attempt").unwrap().clone();
     assert_eq!(attempt["outcome"], "unreachable");
     assert!(!read.to_string().contains("2025550101"), "no address in what is kept of a failure");
 }
@@ -165,9 +174,13 @@ async fn a_poison_message_does_not_hurt_its_neighbours() {
         dev.cloud.queues().send_raw(queue, r#"{"tenant": 3}"#).await.unwrap();
     }
     for number in 0..5 {
-        let id = dev.post_settled(&json!({"type": "order.created", "data": {"number": number.to_string()}})).await;
+        let id =
+            dev.post_settled(&json!({"type": "order.created", "data": {"number": number.to_string()}})).await;
         dev.delivery_in(&id, "whatsapp", "delivered").await;
     }
     let counts = dev.cloud.queues().counts().await.unwrap();
-    assert!(counts.values().all(|c| c.visible + c.in_flight + c.dead == 2), "the poison is still there: {counts:?}");
+    assert!(
+        counts.values().all(|c| c.visible + c.in_flight + c.dead == 2),
+        "the poison is still there: {counts:?}"
+    );
 }

@@ -15,7 +15,7 @@ pub(super) fn faults(expect: &[Expectation], told: &[Told]) -> Vec<String> {
             None => faults.push(line(
                 &expected.recipient,
                 expected.channel,
-                format!("is missing; expected: {}", expected.state),
+                &format!("is missing; expected: {}", expected.state),
             )),
             Some(told) => faults.extend(of_one(expected, told)),
         }
@@ -23,7 +23,7 @@ pub(super) fn faults(expect: &[Expectation], told: &[Told]) -> Vec<String> {
     for told in told {
         if !expect.iter().any(|e| e.recipient == told.recipient_id && e.channel == told.channel) {
             let detail = format!("is {} and nobody expects it", state(told));
-            faults.push(line(&told.recipient_id, told.channel, detail));
+            faults.push(line(&told.recipient_id, told.channel, &detail));
         }
     }
     faults
@@ -52,7 +52,7 @@ fn of_one(expected: &Expectation, told: &Told) -> Vec<String> {
             }
         }
     }
-    details.into_iter().map(|detail| line(&told.recipient_id, told.channel, detail)).collect()
+    details.into_iter().map(|detail| line(&told.recipient_id, told.channel, &detail)).collect()
 }
 
 /// A state with its reason.
@@ -63,7 +63,7 @@ pub(super) fn state(told: &Told) -> String {
     }
 }
 
-fn line(recipient: &RecipientId, channel: Channel, detail: String) -> String {
+fn line(recipient: &RecipientId, channel: Channel, detail: &str) -> String {
     format!("{recipient} on {channel}: {detail}")
 }
 

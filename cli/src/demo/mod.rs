@@ -8,6 +8,7 @@ mod said;
 mod show;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use carillon_domain::{Channel, DeliveryId, RecipientId, StateKind};
 use carillon_local::cloud::{Cloud, Settings, TenantAccess};
@@ -16,7 +17,7 @@ use serde::Deserialize;
 use crate::apply::apply;
 use crate::arguments::Demo;
 use crate::client::Client;
-use crate::dev::start_log;
+use crate::logging;
 use crate::outcome::{self, Done, Failure, say};
 use crate::pack::{self, Pack, Sample};
 use crate::people::introduce;
@@ -54,7 +55,7 @@ struct PlayedPack<'a> {
     pack: &'a Pack,
     tenant: TenantAccess,
     samples: Vec<Played<'a>>,
-    took_ms: u128,
+    took: Duration,
 }
 
 /// Plays the samples of every pack, or of those that are named.
@@ -62,7 +63,7 @@ struct PlayedPack<'a> {
 /// # Errors
 /// When a pack is faulty or the cloud does not start.
 pub async fn demo(arguments: Demo, json: bool) -> Result<Done, Failure> {
-    start_log(&arguments.logging)?;
+    logging::start(&arguments.logging)?;
     let mut signals = Signals::catch()?;
     let folders = match arguments.packs.as_slice() {
         [] => pack::all()?,
@@ -105,7 +106,7 @@ async fn play_all<'a>(
         apply(&admin, pack, false).await?;
         introduce(&admin, pack).await?;
         let (samples, took) = play::play(&producer, pack).await?;
-        played.push((PlayedPack { pack, tenant: access, samples, took_ms: took.as_millis() }, admin));
+        played.push((PlayedPack { pack, tenant: access, samples, took }, admin));
     }
     let mut outbox = Outbox::read(&Client::new(&cloud.ready().url, None)?).await?;
     let mut compared = Vec::new();

@@ -13,7 +13,7 @@ use crate::outcome::Failure;
 use crate::pack::{Expectation, Pack};
 
 /// How long all samples of a pack may take together.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 
 /// How often the cloud is asked.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

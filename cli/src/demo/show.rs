@@ -46,7 +46,8 @@ fn pack_text(played: &PlayedPack<'_>) -> String {
     text.push('\n');
     for sample in &played.samples {
         for fault in &sample.faults {
-            text.push_str(&format!("MISMATCH {}: {fault}\n", sample.sample.file.display()));
+            let line = format!("MISMATCH {}: {fault}\n", sample.sample.file.display());
+            text.push_str(&line);
         }
     }
     text.push_str(&summary(played));
@@ -91,18 +92,17 @@ fn summary(played: &PlayedPack<'_>) -> String {
         many => format!("{many} mismatches"),
     };
     format!(
-        "{}: {} events, {deliveries} deliveries ({}) in {}.{} s; {verdict}",
+        "{}: {} events, {deliveries} deliveries ({}) in {:.1} s; {verdict}",
         played.pack.name,
         played.samples.len(),
         counted.join(", "),
-        played.took_ms / 1_000,
-        played.took_ms % 1_000 / 100
+        played.took.as_secs_f64()
     )
 }
 
 fn pack_json(played: &PlayedPack<'_>) -> Value {
     let samples: Vec<Value> = played.samples.iter().map(sample_json).collect();
-    json!({"pack": played.pack.name, "tenant": played.tenant.tenant, "took_ms": played.took_ms as u64, "samples": samples})
+    json!({"pack": played.pack.name, "tenant": played.tenant.tenant, "took_s": played.took.as_secs_f64(), "samples": samples})
 }
 
 fn sample_json(sample: &Played<'_>) -> Value {

@@ -86,7 +86,7 @@ fn routes(reading: &mut Reading, sources: &mut Sources, file: &Path) -> BTreeMap
         let at = format!("/{}", carillon_domain::problem::pointer_part(&name));
         match name.parse::<EventType>() {
             Err(error) => {
-                reading.note(&places, &at, vec![FieldError::new("", format!("the event type {error}"))])
+                reading.note(&places, &at, vec![FieldError::new("", format!("the event type {error}"))]);
             }
             Ok(event_type) => {
                 if let Some(route) = reading.parsed::<Route>(&places, &at, table) {
@@ -133,7 +133,7 @@ fn templates(
                 }
                 Some("html" | "txt") if file.with_extension("toml").is_file() => {}
                 Some("html" | "txt") => {
-                    reading.note_file(&file, format!("{locale}.toml is missing beside it"))
+                    reading.note_file(&file, format!("{locale}.toml is missing beside it"));
                 }
                 _ => reading.note_file(
                     &file,
@@ -222,7 +222,7 @@ fn samples(reading: &mut Reading, folder: &Path) -> Vec<(Sample, Places)> {
         match EventInput::parse(event.clone()) {
             Err(faults) => reading.note(&places, "/event", faults),
             Ok(input) => {
-                samples.push((Sample { file, item, event_type: input.event_type, event, expect }, places))
+                samples.push((Sample { file, item, event_type: input.event_type, event, expect }, places));
             }
         }
     }

@@ -188,6 +188,12 @@ impl PackFaults {
     }
 }
 
-fn listed(faults: &[PackFault]) -> String {
-    faults.iter().map(|fault| format!("\n  {fault}")).collect()
+/// A line each, to stand below a heading.
+pub fn listed(faults: &[PackFault]) -> String {
+    let mut text = String::new();
+    for fault in faults {
+        text.push_str("\n  ");
+        text.push_str(&fault.to_string());
+    }
+    text
 }

@@ -86,11 +86,21 @@ fn long_texts_stand_in_files_beside_the_locale() {
     assert_eq!((email.html.as_str(), email.text.as_deref()), (FILES[3].1, Some("Hello {{ data.name }}")));
 }
 
+/// Each case: the file that is written over a good pack, its text, and how one of the faults begins.
+fn each_is_told<const N: usize>(cases: [(&str, String, &str); N]) {
+    for (file, text, said) in cases {
+        let written = Written::new();
+        assert_eq!(written.faults(), Vec::<String>::new());
+        written.file(file, &text);
+        let faults = written.faults();
+        assert!(faults.iter().any(|fault| fault.starts_with(said)), "{said:?} is not in {faults:#?}");
+    }
+}
+
 #[test]
-fn a_fault_names_its_file_its_line_and_what_is_wrong() {
-    let recipient = FILES[4].1;
+fn a_fault_of_the_manifest_or_the_routes_names_its_file_its_line_and_what_is_wrong() {
     let route = FILES[1].1;
-    for (file, text, said) in [
+    each_is_told([
         ("pack.toml", "name = \"tiny\"\ntitle = \n".to_owned(), "pack.toml:2: "),
         (
             "pack.toml",
@@ -134,6 +144,13 @@ fn a_fault_names_its_file_its_line_and_what_is_wrong() {
             format!("{route}expires_after_s = 0\n"),
             "routes.toml:5: user.joined/expires_after_s: ",
         ),
+    ]);
+}
+
+#[test]
+fn a_fault_of_a_template_or_a_sample_names_its_file_its_line_and_what_is_wrong() {
+    let recipient = FILES[4].1;
+    each_is_told([
         (
             "templates/welcome/en.toml",
             "[email]\nsubjekt = \"W\"\n".to_owned(),
@@ -208,13 +225,7 @@ fn a_fault_names_its_file_its_line_and_what_is_wrong() {
         ),
         ("samples/02.yaml", String::new(), "samples/02.yaml: is not part of a pack"),
         ("routes.tml", String::new(), "routes.tml: is not part of a pack"),
-    ] {
-        let written = Written::new();
-        assert_eq!(written.faults(), Vec::<String>::new());
-        written.file(file, &text);
-        let faults = written.faults();
-        assert!(faults.iter().any(|fault| fault.starts_with(said)), "{said:?} is not in {faults:#?}");
-    }
+    ]);
 }
 
 #[test]

@@ -13,7 +13,10 @@ use carillon_runtime::environment::{Missing, required};
 pub fn deployment() -> Result<Deployment, Missing> {
     Ok(Deployment {
         table: required("CARILLON_TABLE", "the name of the DynamoDB table")?,
-        secrets_prefix: required("CARILLON_SECRETS_PREFIX", "what the names of the SSM parameters begin with")?,
+        secrets_prefix: required(
+            "CARILLON_SECRETS_PREFIX",
+            "what the names of the SSM parameters begin with",
+        )?,
         queue_urls: BTreeMap::new(),
     })
 }

@@ -33,11 +33,9 @@ pub(crate) async fn delete_recipient(pipeline: &Pipeline, request: &Request) -> 
 }
 
 pub(crate) async fn list_recipients(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["limit", "cursor"])?;
     let window = request.window()?;
     let tenant = &request.caller()?.tenant;
-    let found = pipeline.list_recipients(tenant, window.limit, window.cursor.as_deref()).await?;
-    let next = found.last().filter(|_| found.len() == window.limit).map(|last| last.id.as_str().to_owned());
+    let (found, next) = pipeline.list_recipients(tenant, window.limit, window.cursor.as_deref()).await?;
     let items: Vec<Value> = found.iter().map(|r| recipient_json(&r.id, &r.recipient)).collect();
     Ok(Answer::list(&items, next.as_deref()))
 }
@@ -69,7 +67,6 @@ pub(crate) async fn delete_group(pipeline: &Pipeline, request: &Request) -> Resu
 }
 
 pub(crate) async fn list_groups(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["limit", "cursor"])?;
     let window = request.window()?;
     let (groups, next) = pipeline.groups(&request.caller()?.tenant, window.limit, window.cursor).await?;
     let mut items = Vec::with_capacity(groups.len());
@@ -80,7 +77,6 @@ pub(crate) async fn list_groups(pipeline: &Pipeline, request: &Request) -> Resul
 }
 
 pub(crate) async fn list_members(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["limit", "cursor"])?;
     let (name, window, tenant) = (request.part("group")?, request.window()?, &request.caller()?.tenant);
     if pipeline.group(tenant, &name).await?.is_none() {
         return Err(Problem::not_found("group", &name));

@@ -11,7 +11,6 @@ pub(crate) async fn preview(pipeline: &Pipeline, request: &Request) -> Result<An
 }
 
 pub(crate) async fn list(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["type", "from", "to", "limit", "cursor"])?;
     let event_type = request.query_as::<EventType>("type")?;
     let tenant = &request.caller()?.tenant;
     let (items, next) = pipeline.events_view(tenant, event_type.as_ref(), &request.log_page()?).await?;
@@ -25,7 +24,6 @@ pub(crate) async fn get(pipeline: &Pipeline, request: &Request) -> Result<Answer
 }
 
 pub(crate) async fn deliveries_of(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["limit", "cursor"])?;
     let (id, tenant) = (request.part("event")?, &request.caller()?.tenant);
     if pipeline.event(tenant, &id).await?.is_none() {
         return Err(Problem::not_found("event", &id));
@@ -36,8 +34,6 @@ pub(crate) async fn deliveries_of(pipeline: &Pipeline, request: &Request) -> Res
 }
 
 pub(crate) async fn list_deliveries(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    let names = ["state", "channel", "recipient", "event_type", "subject", "from", "to", "limit", "cursor"];
-    request.allow_query(&names)?;
     let filter = DeliveryFilter {
         state: request.query_as::<StateKind>("state")?,
         channel: request.query_as("channel")?,
@@ -45,7 +41,8 @@ pub(crate) async fn list_deliveries(pipeline: &Pipeline, request: &Request) -> R
         event_type: request.query_as("event_type")?,
         subject: request.query("subject").map(str::to_owned),
     };
-    let (items, next) = pipeline.deliveries_view(&request.caller()?.tenant, &filter, &request.log_page()?).await?;
+    let (items, next) =
+        pipeline.deliveries_view(&request.caller()?.tenant, &filter, &request.log_page()?).await?;
     Ok(Answer::list(&items, next.as_deref()))
 }
 

@@ -33,15 +33,14 @@ fn item_json(item: &InboxItem) -> Value {
 }
 
 pub(crate) async fn list(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["recipient", "limit", "cursor"])?;
     let (recipient, window) = (whose(pipeline, request).await?, request.window()?);
-    let (found, next) = pipeline.inbox(&request.caller()?.tenant, &recipient, window.limit, window.cursor).await?;
+    let (found, next) =
+        pipeline.inbox(&request.caller()?.tenant, &recipient, window.limit, window.cursor).await?;
     let items: Vec<Value> = found.iter().map(item_json).collect();
     Ok(Answer::list(&items, next.as_deref()))
 }
 
 pub(crate) async fn unread_count(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["recipient"])?;
     let recipient = whose(pipeline, request).await?;
     let count = pipeline.unread_count(&request.caller()?.tenant, &recipient).await?;
     Ok(Answer::ok(&json!({"unread_count": count})))

@@ -19,43 +19,78 @@ use Verb::{Delete, Get, Post, Put};
 /// The calls that this function answers.
 pub const CALLS: &[Call] = &[
     Call::public(Get, "/health", |p, r| Box::pin(health(p, r))),
-    Call::keyed(Get, "/v1/events", Read, |p, r| Box::pin(events::list(p, r))),
-    Call::keyed(Post, "/v1/events/preview", EventsWrite, |p, r| Box::pin(events::preview(p, r))).limited(262_144),
+    Call::keyed(Get, "/v1/events", Read, |p, r| Box::pin(events::list(p, r)))
+        .querying(&["type", "from", "to", "limit", "cursor"]),
+    Call::keyed(Post, "/v1/events/preview", EventsWrite, |p, r| Box::pin(events::preview(p, r)))
+        .limited(262_144),
     Call::keyed(Get, "/v1/events/{event}", Read, |p, r| Box::pin(events::get(p, r))),
-    Call::keyed(Get, "/v1/events/{event}/deliveries", Read, |p, r| Box::pin(events::deliveries_of(p, r))),
-    Call::keyed(Get, "/v1/deliveries", Read, |p, r| Box::pin(events::list_deliveries(p, r))),
+    Call::keyed(Get, "/v1/events/{event}/deliveries", Read, |p, r| Box::pin(events::deliveries_of(p, r)))
+        .querying(&["limit", "cursor"]),
+    Call::keyed(Get, "/v1/deliveries", Read, |p, r| Box::pin(events::list_deliveries(p, r))).querying(&[
+        "state",
+        "channel",
+        "recipient",
+        "event_type",
+        "subject",
+        "from",
+        "to",
+        "limit",
+        "cursor",
+    ]),
     Call::keyed(Get, "/v1/deliveries/{delivery}", Read, |p, r| Box::pin(events::get_delivery(p, r))),
-    Call::keyed(Get, "/v1/recipients", Read, |p, r| Box::pin(directory::list_recipients(p, r))),
+    Call::keyed(Get, "/v1/recipients", Read, |p, r| Box::pin(directory::list_recipients(p, r)))
+        .querying(&["limit", "cursor"]),
     Call::keyed(Put, "/v1/recipients/{recipient}", Manage, |p, r| Box::pin(directory::put_recipient(p, r))),
     Call::keyed(Get, "/v1/recipients/{recipient}", Read, |p, r| Box::pin(directory::get_recipient(p, r))),
-    Call::keyed(Delete, "/v1/recipients/{recipient}", Manage, |p, r| Box::pin(directory::delete_recipient(p, r))),
-    Call::keyed(Get, "/v1/groups", Read, |p, r| Box::pin(directory::list_groups(p, r))),
+    Call::keyed(Delete, "/v1/recipients/{recipient}", Manage, |p, r| {
+        Box::pin(directory::delete_recipient(p, r))
+    }),
+    Call::keyed(Get, "/v1/groups", Read, |p, r| Box::pin(directory::list_groups(p, r)))
+        .querying(&["limit", "cursor"]),
     Call::keyed(Put, "/v1/groups/{group}", Manage, |p, r| Box::pin(directory::put_group(p, r))),
     Call::keyed(Get, "/v1/groups/{group}", Read, |p, r| Box::pin(directory::get_group(p, r))),
     Call::keyed(Delete, "/v1/groups/{group}", Manage, |p, r| Box::pin(directory::delete_group(p, r))),
-    Call::keyed(Get, "/v1/groups/{group}/members", Read, |p, r| Box::pin(directory::list_members(p, r))),
+    Call::keyed(Get, "/v1/groups/{group}/members", Read, |p, r| Box::pin(directory::list_members(p, r)))
+        .querying(&["limit", "cursor"]),
     Call::keyed(Post, "/v1/groups/{group}/members", Manage, |p, r| Box::pin(directory::change_members(p, r))),
-    Call::keyed(Put, "/v1/groups/{group}/members/{recipient}", Manage, |p, r| Box::pin(directory::add_member(p, r))),
-    Call::keyed(Delete, "/v1/groups/{group}/members/{recipient}", Manage, |p, r| Box::pin(directory::remove_member(p, r))),
-    Call::keyed(Get, "/v1/routes", Read, |p, r| Box::pin(routes::list(p, r))),
+    Call::keyed(Put, "/v1/groups/{group}/members/{recipient}", Manage, |p, r| {
+        Box::pin(directory::add_member(p, r))
+    }),
+    Call::keyed(Delete, "/v1/groups/{group}/members/{recipient}", Manage, |p, r| {
+        Box::pin(directory::remove_member(p, r))
+    }),
+    Call::keyed(Get, "/v1/routes", Read, |p, r| Box::pin(routes::list(p, r))).querying(&["limit", "cursor"]),
     Call::keyed(Put, "/v1/routes/{event_type}", Manage, |p, r| Box::pin(routes::put(p, r))),
     Call::keyed(Get, "/v1/routes/{event_type}", Read, |p, r| Box::pin(routes::get(p, r))),
     Call::keyed(Delete, "/v1/routes/{event_type}", Manage, |p, r| Box::pin(routes::delete(p, r))),
-    Call::keyed(Get, "/v1/templates", Read, |p, r| Box::pin(templates::list(p, r))),
-    Call::keyed(Put, "/v1/templates/{template}", Manage, |p, r| Box::pin(templates::put(p, r))),
-    Call::keyed(Get, "/v1/templates/{template}", Read, |p, r| Box::pin(templates::get(p, r))),
-    Call::keyed(Get, "/v1/templates/{template}/versions", Read, |p, r| Box::pin(templates::versions(p, r))),
+    Call::keyed(Get, "/v1/templates", Read, |p, r| Box::pin(templates::list(p, r)))
+        .querying(&["limit", "cursor"]),
+    Call::keyed(Put, "/v1/templates/{template}", Manage, |p, r| Box::pin(templates::put(p, r)))
+        .querying(&["publish"]),
+    Call::keyed(Get, "/v1/templates/{template}", Read, |p, r| Box::pin(templates::get(p, r)))
+        .querying(&["version"]),
+    Call::keyed(Get, "/v1/templates/{template}/versions", Read, |p, r| Box::pin(templates::versions(p, r)))
+        .querying(&["limit", "cursor"]),
     Call::keyed(Post, "/v1/templates/{template}/publish", Manage, |p, r| Box::pin(templates::publish(p, r))),
-    Call::keyed(Post, "/v1/templates/{template}/preview", EventsWrite, |p, r| Box::pin(templates::preview(p, r))),
+    Call::keyed(Post, "/v1/templates/{template}/preview", EventsWrite, |p, r| {
+        Box::pin(templates::preview(p, r))
+    }),
     Call::keyed(Put, "/v1/channels/{channel}", Manage, |p, r| Box::pin(routes::put_channel(p, r))),
     Call::keyed(Get, "/v1/channels/{channel}", Read, |p, r| Box::pin(routes::get_channel(p, r))),
-    Call::keyed(Get, "/v1/inbox", Inbox, |p, r| Box::pin(inbox::list(p, r))),
-    Call::keyed(Get, "/v1/inbox/unread-count", Inbox, |p, r| Box::pin(inbox::unread_count(p, r))),
+    Call::keyed(Get, "/v1/inbox", Inbox, |p, r| Box::pin(inbox::list(p, r))).querying(&[
+        "recipient",
+        "limit",
+        "cursor",
+    ]),
+    Call::keyed(Get, "/v1/inbox/unread-count", Inbox, |p, r| Box::pin(inbox::unread_count(p, r)))
+        .querying(&["recipient"]),
 ];
 
 async fn health(pipeline: &Pipeline, _: &Request) -> Result<Answer, Problem> {
     if pipeline.store_answers().await {
         return Ok(Answer::ok(&json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")})));
     }
-    Err(Problem::new(ProblemKind::Unavailable, "The store does not answer."))
+    let mut problem = Problem::new(ProblemKind::Unavailable, "The store does not answer.");
+    problem.retry_after_s = Some(5);
+    Err(problem)
 }

@@ -34,7 +34,6 @@ pub(crate) async fn delete(pipeline: &Pipeline, request: &Request) -> Result<Ans
 }
 
 pub(crate) async fn list(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["limit", "cursor"])?;
     let window = request.window()?;
     let (routes, next) = pipeline.routes(&request.caller()?.tenant, window.limit, window.cursor).await?;
     let items: Vec<Value> = routes.iter().map(|(event_type, route)| route_json(event_type, route)).collect();
@@ -56,5 +55,6 @@ pub(crate) async fn put_channel(pipeline: &Pipeline, request: &Request) -> Resul
 pub(crate) async fn get_channel(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let channel = channel(request)?;
     let view = pipeline.channel_view(&request.caller()?.tenant, channel).await?;
-    view.map(|view| Answer::ok(&view)).ok_or_else(|| Problem::not_found("configuration of the channel", channel))
+    view.map(|view| Answer::ok(&view))
+        .ok_or_else(|| Problem::not_found("configuration of the channel", channel))
 }

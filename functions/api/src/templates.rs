@@ -1,7 +1,7 @@
 //! Templates: versions, publishing, previews.
 
 use carillon_domain::parse::from_value;
-use carillon_domain::{FieldError, Problem, ProblemKind, RecipientId, TemplateName};
+use carillon_domain::{FieldError, Problem, RecipientId, TemplateName};
 use carillon_pipeline::Pipeline;
 use carillon_pipeline::preview::TemplatePreview;
 use carillon_runtime::http::{Answer, Request};
@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 pub(crate) async fn put(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["publish"])?;
     let (name, body) = (request.naming("template")?, request.json(&[])?);
     let publish = request.query_as::<bool>("publish")?.unwrap_or(false);
     let (new, view) = pipeline.configure_template(&request.caller()?.tenant, &name, body, publish).await?;
@@ -17,9 +16,9 @@ pub(crate) async fn put(pipeline: &Pipeline, request: &Request) -> Result<Answer
 }
 
 pub(crate) async fn get(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["version"])?;
     let (name, tenant) = (request.part::<TemplateName>("template")?, &request.caller()?.tenant);
-    let head = pipeline.template_head(tenant, &name).await?.ok_or_else(|| Problem::not_found("template", &name))?;
+    let head =
+        pipeline.template_head(tenant, &name).await?.ok_or_else(|| Problem::not_found("template", &name))?;
     let version = request.query_as::<u32>("version")?.or(head.published).unwrap_or(head.latest);
     let found = pipeline.template_version(tenant, &name, version).await?;
     let found = found.ok_or_else(|| Problem::not_found("version", version))?;
@@ -35,7 +34,6 @@ pub(crate) async fn get(pipeline: &Pipeline, request: &Request) -> Result<Answer
 }
 
 pub(crate) async fn list(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["limit", "cursor"])?;
     let window = request.window()?;
     let (heads, next) = pipeline.templates(&request.caller()?.tenant, window.limit, window.cursor).await?;
     let named = |(name, head): &(String, _)| {
@@ -48,9 +46,9 @@ pub(crate) async fn list(pipeline: &Pipeline, request: &Request) -> Result<Answe
 }
 
 pub(crate) async fn versions(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&["limit", "cursor"])?;
     let (name, tenant) = (request.part::<TemplateName>("template")?, &request.caller()?.tenant);
-    let head = pipeline.template_head(tenant, &name).await?.ok_or_else(|| Problem::not_found("template", &name))?;
+    let head =
+        pipeline.template_head(tenant, &name).await?.ok_or_else(|| Problem::not_found("template", &name))?;
     let window = request.window()?;
     let (versions, next) = pipeline.template_versions(tenant, &name, window.limit, window.cursor).await?;
     let shown = |version: &u32| {
@@ -91,8 +89,5 @@ pub(crate) async fn preview(pipeline: &Pipeline, request: &Request) -> Result<An
     let name = request.part("template")?;
     let Preview { data, recipient, locale, version } = from_value(request.json(&[])?)?;
     let job = TemplatePreview { name, version, data, recipient, locale };
-    match pipeline.preview_template(&request.caller()?.tenant, &job).await {
-        Err(problem) if problem.kind == ProblemKind::NotFound => Err(Problem::not_found("template", &job.name)),
-        answered => Ok(Answer::ok(&answered?)),
-    }
+    Ok(Answer::ok(&pipeline.preview_template(&request.caller()?.tenant, &job).await?))
 }

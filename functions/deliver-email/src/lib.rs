@@ -10,5 +10,6 @@ use carillon_runtime::batch;
 
 /// Works a batch of the email queue.
 pub async fn handle(pipeline: &Pipeline, provider: &dyn Provider, event: SqsEvent) -> SqsBatchResponse {
-    batch::together(event, |works: Vec<DeliveryWork>| async move { pipeline.deliver(provider, &works).await }).await
+    batch::together(event, |works: Vec<DeliveryWork>| async move { pipeline.deliver(provider, &works).await })
+        .await
 }

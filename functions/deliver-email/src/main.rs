@@ -17,7 +17,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     };
     let config = clients::from_environment().await;
     let pipeline = &connect::pipeline(&config, deliver_email::config::deployment()?, local).await?;
-    let ses = carillon_channels::email::provider::ses_client(&config, deliver_email::config::ses_url().as_deref());
+    let ses =
+        carillon_channels::email::provider::ses_client(&config, deliver_email::config::ses_url().as_deref());
     let provider = &SesProvider::new(ses);
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         Ok::<_, lambda_runtime::Error>(deliver_email::handle(pipeline, provider, event.payload).await)

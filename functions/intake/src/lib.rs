@@ -17,12 +17,12 @@ const BATCH_EVENTS: usize = 100;
 
 /// The calls that this function answers.
 pub const CALLS: &[Call] = &[
-    Call::keyed(Verb::Post, "/v1/events", Scope::EventsWrite, |p, r| Box::pin(post(p, r))).limited(EVENT_LIMIT),
+    Call::keyed(Verb::Post, "/v1/events", Scope::EventsWrite, |p, r| Box::pin(post(p, r)))
+        .limited(EVENT_LIMIT),
     Call::keyed(Verb::Post, "/v1/events/batch", Scope::EventsWrite, |p, r| Box::pin(post_batch(p, r))),
 ];
 
 async fn post(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&[])?;
     let body = request.json(&["application/cloudevents+json"])?;
     let accepted = pipeline.accept(request.caller()?, body, request.header("idempotency-key")?).await?;
     let answer = json!({"event_id": accepted.event_id, "status": "accepted", "replayed": accepted.replayed});
@@ -35,7 +35,6 @@ struct Batch {
 }
 
 async fn post_batch(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    request.allow_query(&[])?;
     if request.header("idempotency-key")?.is_some() {
         let detail = "A batch takes no Idempotency-Key header: each event has its own source and id.";
         return Err(Problem::new(ProblemKind::Malformed, detail));
@@ -48,10 +47,11 @@ async fn post_batch(pipeline: &Pipeline, request: &Request) -> Result<Answer, Pr
     for (i, event) in batch.events.into_iter().enumerate() {
         results.push(match accept_one(pipeline, request, event).await {
             Ok(result) => result,
-            Err(problem) => json!({
-                "status": problem.kind.status(),
-                "problem": problem.to_json(&format!("/v1/events/batch#/events/{i}")),
-            }),
+            Err(mut problem) => {
+                let at = format!("/events/{i}");
+                problem.errors = problem.errors.into_iter().map(|error| error.under(&at)).collect();
+                json!({"status": problem.kind.status(), "problem": problem.to_json(&format!("/v1/events/batch#{at}"))})
+            }
         });
     }
     Ok(Answer::json(207, &json!({"results": results})))
@@ -59,7 +59,10 @@ async fn post_batch(pipeline: &Pipeline, request: &Request) -> Result<Answer, Pr
 
 async fn accept_one(pipeline: &Pipeline, request: &Request, event: Value) -> Result<Value, Problem> {
     if event.to_string().len() > EVENT_LIMIT {
-        return Err(Problem::new(ProblemKind::TooLarge, format!("An event has at most {EVENT_LIMIT} bytes.")));
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            format!("An event has at most {EVENT_LIMIT} bytes."),
+        ));
     }
     let accepted = pipeline.accept(request.caller()?, event, None).await?;
     Ok(json!({"status": 202, "event_id": accepted.event_id, "replayed": accepted.replayed}))

@@ -26,6 +26,8 @@ enum Said {
 struct Change {
     #[serde(default)]
     value: Value,
+    /// The tenant whose own Meta app it came from.
+    app: Option<TenantId>,
 }
 
 /// Works a batch of the receipts queue.
@@ -39,6 +41,8 @@ async fn record(pipeline: &Pipeline, said: Said) -> Result<(), WorkError> {
             let number = change.value["metadata"]["phone_number_id"].as_str().unwrap_or_default();
             let tenant = pipeline.tenant_of_phone_number(number).await?;
             let receipts = whatsapp::receipts::parse(&change.value, pipeline.now());
+            // Whoever signs with a tenant's own secret speaks of that tenant's numbers only.
+            let tenant = tenant.filter(|tenant| change.app.as_ref().is_none_or(|app| *app == **tenant));
             let Some(tenant) = tenant else {
                 tracing::warn!(receipts = receipts.receipts.len(), "a webhook names a number of no tenant");
                 return Ok(());

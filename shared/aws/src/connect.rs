@@ -48,7 +48,11 @@ pub enum ConnectError {
 ///
 /// # Errors
 /// When that secret cannot be read or does not exist yet.
-pub async fn pipeline(config: &SdkConfig, deployment: Deployment, local: Local) -> Result<Pipeline, ConnectError> {
+pub async fn pipeline(
+    config: &SdkConfig,
+    deployment: Deployment,
+    local: Local,
+) -> Result<Pipeline, ConnectError> {
     let secrets = SsmSecrets::new(aws_sdk_ssm::Client::new(config), deployment.secrets_prefix);
     let values = secrets.get(HASH_KEY).await.map_err(ConnectError::Secret)?;
     let hash_key = values.first().ok_or(ConnectError::NotBootstrapped)?;

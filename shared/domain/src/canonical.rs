@@ -20,7 +20,8 @@ pub fn sha256_hex(text: &str) -> String {
 mod tests {
     #[test]
     fn the_order_of_keys_and_white_space_do_not_matter() {
-        let a: serde_json::Value = serde_json::from_str(r#"{"b": 1, "a": {"d": [1, 2], "c": null}}"#).unwrap();
+        let a: serde_json::Value =
+            serde_json::from_str(r#"{"b": 1, "a": {"d": [1, 2], "c": null}}"#).unwrap();
         assert_eq!(super::canonical_json(&a), r#"{"a":{"c":null,"d":[1,2]},"b":1}"#);
     }
 }

@@ -103,7 +103,8 @@ impl Delivery {
     /// When it was accepted by the provider, by its own answer or by a receipt.
     #[must_use]
     pub fn sent_at(&self) -> Option<Timestamp> {
-        let answered = self.attempts.values().find(|a| a.outcome == Some(Outcome::Succeeded)).and_then(|a| a.ended_at);
+        let answered =
+            self.attempts.values().find(|a| a.outcome == Some(Outcome::Succeeded)).and_then(|a| a.ended_at);
         answered.or_else(|| {
             [ReceiptKind::Sent, ReceiptKind::Delivered, ReceiptKind::Read]
                 .iter()
@@ -157,7 +158,15 @@ impl Attempt {
     /// A call that is about to be made.
     #[must_use]
     pub fn starting(started_at: Timestamp) -> Self {
-        Self { started_at, ended_at: None, outcome: None, http_status: None, code: None, trace_id: None, detail: None }
+        Self {
+            started_at,
+            ended_at: None,
+            outcome: None,
+            http_status: None,
+            code: None,
+            trace_id: None,
+            detail: None,
+        }
     }
 }
 

@@ -115,7 +115,8 @@ impl EventInput {
             for name in names {
                 let value = fields.remove(&name).unwrap_or_default();
                 match extension_fault(&name, &value) {
-                    Some(detail) => faults.push(FieldError::new(format!("/{}", crate::problem::pointer_part(&name)), detail)),
+                    Some(detail) => faults
+                        .push(FieldError::new(format!("/{}", crate::problem::pointer_part(&name)), detail)),
                     None => drop(extensions.insert(name, value)),
                 }
             }
@@ -150,16 +151,33 @@ impl EventInput {
             require(self.dataschema.is_none(), "/dataschema", detail);
         }
         for (pointer, text) in [("/source", &self.source), ("/id", &self.id), ("/subject", &self.subject)] {
-            let fits = text.as_ref().is_none_or(|t| !t.is_empty() && t.chars().count() <= 256 && !t.contains('\0'));
+            let fits =
+                text.as_ref().is_none_or(|t| !t.is_empty() && t.chars().count() <= 256 && !t.contains('\0'));
             require(fits, pointer, "must have 1 to 256 characters");
         }
         if self.template.is_some() {
-            require(self.channels.is_some(), "/channels", "a direct send names template and channels: channels is missing");
+            require(
+                self.channels.is_some(),
+                "/channels",
+                "a direct send names template and channels: channels is missing",
+            );
         } else {
-            require(self.channels.is_none(), "/template", "a direct send names template and channels: template is missing");
+            require(
+                self.channels.is_none(),
+                "/template",
+                "a direct send names template and channels: template is missing",
+            );
         }
-        require(self.recipients.ids.len() <= Self::MAX_IDS, "/recipients/ids", "names more than 1,000 recipients; use a group");
-        require(self.recipients.groups.len() <= Self::MAX_GROUPS, "/recipients/groups", "names more than 100 groups");
+        require(
+            self.recipients.ids.len() <= Self::MAX_IDS,
+            "/recipients/ids",
+            "names more than 1,000 recipients; use a group",
+        );
+        require(
+            self.recipients.groups.len() <= Self::MAX_GROUPS,
+            "/recipients/groups",
+            "names more than 100 groups",
+        );
     }
 
     /// How many recipients an event may name itself.
@@ -170,9 +188,9 @@ impl EventInput {
     /// `source` and `id` together, if the producer gave both: the idempotency key when no header does.
     #[must_use]
     pub fn own_key(&self) -> Option<String> {
-        // A line feed cannot be in a source that came through JSON unescaped by accident; the prefix keeps header
-        // keys and own keys apart.
-        Some(format!("event\n{}\n{}", self.source.as_ref()?, self.id.as_ref()?))
+        let (source, id) = (self.source.as_ref()?, self.id.as_ref()?);
+        // The length keeps ("a b", "c") and ("a", "b c") apart, and the first word own keys and header keys.
+        Some(format!("event {} {source} {id}", source.len()))
     }
 }
 
@@ -185,9 +203,12 @@ fn is_json_media_type(text: &str) -> bool {
 fn extension_fault(name: &str, value: &Value) -> Option<String> {
     let named_well = !name.is_empty() && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     if !named_well {
-        return Some(format!("unknown field `{name}`; a CloudEvents extension is named with a-z and 0-9 only"));
+        return Some(format!(
+            "unknown field `{name}`; a CloudEvents extension is named with a-z and 0-9 only"
+        ));
     }
-    (value.is_array() || value.is_object()).then(|| "a CloudEvents extension is a string, number or boolean".to_owned())
+    (value.is_array() || value.is_object())
+        .then(|| "a CloudEvents extension is a string, number or boolean".to_owned())
 }
 
 /// An accepted event, as it is stored.
@@ -214,11 +235,16 @@ mod json_text {
     use serde::ser::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<T: Serialize, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&serde_json::to_string(value).map_err(S::Error::custom)?)
     }
 
-    pub(super) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    pub(super) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<T, D::Error> {
         let text = String::deserialize(deserializer)?;
         serde_json::from_str(&text).map_err(serde::de::Error::custom)
     }
@@ -284,7 +310,10 @@ mod tests {
             (json!({"type": "a", "specversion": "0.3", "source": "s", "id": "1"}), "/specversion"),
             (json!({"type": "a", "specversion": "1.0", "source": "s", "id": "1", "Ext": "x"}), "/Ext"),
             (json!({"type": "a", "specversion": "1.0", "source": "s", "id": "1", "ext": {}}), "/ext"),
-            (json!({"type": "a", "specversion": "1.0", "source": "s", "id": "1", "datacontenttype": "text/plain"}), "/datacontenttype"),
+            (
+                json!({"type": "a", "specversion": "1.0", "source": "s", "id": "1", "datacontenttype": "text/plain"}),
+                "/datacontenttype",
+            ),
         ] {
             assert_eq!(pointers(body.clone()), [pointer], "{body}");
         }

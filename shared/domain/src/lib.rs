@@ -21,9 +21,11 @@ pub use canonical::{canonical_json, sha256_hex};
 pub use channel::Channel;
 pub use delivery::{Attempt, Delivery, Outcome, ReceiptKind};
 pub use event::{Event, EventInput, Targets};
-pub use ids::{DeliveryId, EventId, EventType, GroupName, RecipientId, RecipientKey, TemplateName, TenantId, Token};
-pub use problem::{FieldError, Problem, ProblemKind};
+pub use ids::{
+    DeliveryId, EventId, EventType, GroupName, RecipientId, RecipientKey, TemplateName, TenantId, Token,
+};
 pub use preferences::Preferences;
+pub use problem::{FieldError, Problem, ProblemKind};
 pub use recipient::{Address, Recipient};
 pub use rendered::Rendered;
 pub use route::{Audience, Category, ChannelChoice, Priority, Route};

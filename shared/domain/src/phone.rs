@@ -4,8 +4,15 @@ use phonenumber::Type;
 use phonenumber::metadata::DATABASE;
 
 /// The kinds of number that somebody could receive a message at.
-const DIALLED: &[Type] =
-    &[Type::FixedLine, Type::Mobile, Type::Voip, Type::PersonalNumber, Type::TollFree, Type::SharedCost, Type::Uan];
+const DIALLED: &[Type] = &[
+    Type::FixedLine,
+    Type::Mobile,
+    Type::Voip,
+    Type::PersonalNumber,
+    Type::TollFree,
+    Type::SharedCost,
+    Type::Uan,
+];
 
 /// Why a text is not a phone number that could exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +32,8 @@ pub enum InvalidPhone {
 /// When no reading gives a number that could exist.
 pub fn to_e164(text: &str, default_region: Option<&str>) -> Result<String, InvalidPhone> {
     let text = text.trim();
-    let plausible = text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')' | '.' | '/'));
+    let plausible =
+        text.chars().all(|c| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '(' | ')' | '.' | '/'));
     if !plausible || text.len() > 40 {
         return Err(InvalidPhone::Unreadable);
     }
@@ -56,7 +64,10 @@ fn checked(number: &phonenumber::PhoneNumber) -> Result<String, InvalidPhone> {
     let regions = DATABASE.by_code(&code).unwrap_or_default();
     // The database states lengths per kind of number only; the general entry is empty.
     let possible = regions.iter().any(|region| {
-        DIALLED.iter().filter_map(|kind| region.descriptors().get(*kind)).any(|d| d.possible_length().contains(&length))
+        DIALLED
+            .iter()
+            .filter_map(|kind| region.descriptors().get(*kind))
+            .any(|d| d.possible_length().contains(&length))
     });
     if possible { Ok(e164) } else { Err(InvalidPhone::ImpossibleLength) }
 }
@@ -91,7 +102,18 @@ mod tests {
 
     #[test]
     fn an_impossible_number_is_refused() {
-        for text in ["", "+", "abc", "+1", "+1202555", "+120255501234567", "+999123456", "call me", "00", "+1 202 555 0123 ext"] {
+        for text in [
+            "",
+            "+",
+            "abc",
+            "+1",
+            "+1202555",
+            "+120255501234567",
+            "+999123456",
+            "call me",
+            "00",
+            "+1 202 555 0123 ext",
+        ] {
             assert!(to_e164(text, Some("US")).is_err(), "{text}");
         }
     }

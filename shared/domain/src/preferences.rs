@@ -65,7 +65,9 @@ impl<'de> Deserialize<'de> for CategoryWish {
             Value::Bool(wanted) => Ok(Self::Everywhere(wanted)),
             other => serde_json::from_value(other).map(Self::On),
         };
-        parsed.map_err(|_| serde::de::Error::custom("must be true, false, or an object of channels with true or false"))
+        parsed.map_err(|_| {
+            serde::de::Error::custom("must be true, false, or an object of channels with true or false")
+        })
     }
 }
 
@@ -107,7 +109,10 @@ impl Preferences {
                 faults.push(FieldError::new("/quiet_hours/to", "must not be the same as from"));
             }
             if quiet.time_zone.as_ref().is_some_and(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
-                faults.push(FieldError::new("/quiet_hours/time_zone", "is not an IANA time zone; write it like Europe/Paris"));
+                faults.push(FieldError::new(
+                    "/quiet_hours/time_zone",
+                    "is not an IANA time zone; write it like Europe/Paris",
+                ));
             }
         }
         if self.reminders.keys().any(String::is_empty) {
@@ -161,17 +166,57 @@ mod tests {
             (json!({"channels": {"email": false}}), json!({}), email(critical, None), true),
             (json!({"categories": {"critical": false}}), json!({}), email(critical, None), true),
             (json!({"categories": {"marketing": false}}), json!({}), email(marketing, None), false),
-            (json!({"categories": {"marketing": true}, "channels": {"email": false}}), json!({}), email(marketing, None), false),
-            (json!({"categories": {"marketing": {"email": true}}, "channels": {"email": false}}), json!({}), email(marketing, None), true),
-            (json!({"categories": {"marketing": {"email": false}}, "channels": {"email": true}}), json!({}), email(marketing, None), false),
-            (json!({"categories": {"marketing": {"whatsapp": false}}}), json!({}), email(marketing, None), true),
+            (
+                json!({"categories": {"marketing": true}, "channels": {"email": false}}),
+                json!({}),
+                email(marketing, None),
+                false,
+            ),
+            (
+                json!({"categories": {"marketing": {"email": true}}, "channels": {"email": false}}),
+                json!({}),
+                email(marketing, None),
+                true,
+            ),
+            (
+                json!({"categories": {"marketing": {"email": false}}, "channels": {"email": true}}),
+                json!({}),
+                email(marketing, None),
+                false,
+            ),
+            (
+                json!({"categories": {"marketing": {"whatsapp": false}}}),
+                json!({}),
+                email(marketing, None),
+                true,
+            ),
             (json!({"reminders": {"final": false}}), json!({}), email(reminder, Some("final")), false),
-            (json!({"reminders": {"final": false}, "categories": {"reminder": {"email": true}}}), json!({}), email(reminder, Some("final")), false),
-            (json!({"reminders": {"final": true}, "channels": {"email": false}}), json!({}), email(reminder, Some("final")), false),
+            (
+                json!({"reminders": {"final": false}, "categories": {"reminder": {"email": true}}}),
+                json!({}),
+                email(reminder, Some("final")),
+                false,
+            ),
+            (
+                json!({"reminders": {"final": true}, "channels": {"email": false}}),
+                json!({}),
+                email(reminder, Some("final")),
+                false,
+            ),
             (json!({"reminders": {"final": false}}), json!({}), email(reminder, Some("two_hours")), true),
             (json!({}), json!({"categories": {"marketing": false}}), email(marketing, None), false),
-            (json!({"channels": {"email": true}}), json!({"categories": {"marketing": false}}), email(marketing, None), true),
-            (json!({"channels": {"whatsapp": true}}), json!({"categories": {"marketing": false}}), email(marketing, None), false),
+            (
+                json!({"channels": {"email": true}}),
+                json!({"categories": {"marketing": false}}),
+                email(marketing, None),
+                true,
+            ),
+            (
+                json!({"channels": {"whatsapp": true}}),
+                json!({"categories": {"marketing": false}}),
+                email(marketing, None),
+                false,
+            ),
             (json!({}), json!({"reminders": {"final": false}}), email(reminder, Some("final")), false),
         ] {
             let read = |value: &Value| crate::parse::from_value::<Preferences>(value.clone()).unwrap();
@@ -188,7 +233,10 @@ mod tests {
             (json!({"quiet": {}}), "/quiet"),
             (json!({"quiet_hours": {"from": "25:00", "to": "07:00"}}), "/quiet_hours/from"),
             (json!({"quiet_hours": {"from": "22:00", "to": "22:00"}}), "/quiet_hours/to"),
-            (json!({"quiet_hours": {"from": "22:00", "to": "07:00", "time_zone": "Mars"}}), "/quiet_hours/time_zone"),
+            (
+                json!({"quiet_hours": {"from": "22:00", "to": "07:00", "time_zone": "Mars"}}),
+                "/quiet_hours/time_zone",
+            ),
         ] {
             let faults = match crate::parse::from_value::<Preferences>(body.clone()) {
                 Ok(preferences) => preferences.faults(),

@@ -99,13 +99,15 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// For 429 and 503: how long to wait.
     pub retry_after_s: Option<u32>,
+    /// For 405: the methods that the path takes.
+    pub allow: Option<String>,
 }
 
 impl Problem {
     /// A problem with a detail.
     #[must_use]
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_s: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after_s: None, allow: None }
     }
 
     /// Valid JSON that cannot be accepted, with every fault that was found.
@@ -116,7 +118,7 @@ impl Problem {
             [one] => format!("{}: {}", one.pointer, one.detail),
             many => format!("{} faults were found; nothing was changed.", many.len()),
         };
-        Self { kind: ProblemKind::Invalid, detail, errors, retry_after_s: None }
+        Self { kind: ProblemKind::Invalid, detail, errors, retry_after_s: None, allow: None }
     }
 
     /// Nothing by that name for this tenant.

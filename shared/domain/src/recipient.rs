@@ -109,8 +109,14 @@ impl Recipient {
     /// Every field that cannot be what it says it is.
     pub fn normalised(mut self, default_region: Option<&str>) -> Result<Self, Vec<FieldError>> {
         let mut faults = Vec::new();
-        if self.name.trim().is_empty() || self.name.chars().count() > 200 || self.name.chars().any(char::is_control) {
-            faults.push(FieldError::new("/name", "must have 1 to 200 characters, none of them a control character"));
+        if self.name.trim().is_empty()
+            || self.name.chars().count() > 200
+            || self.name.chars().any(char::is_control)
+        {
+            faults.push(FieldError::new(
+                "/name",
+                "must have 1 to 200 characters, none of them a control character",
+            ));
         }
         if let Some(text) = &self.phone {
             match phone::to_e164(text, default_region) {
@@ -121,17 +127,27 @@ impl Recipient {
         if let Some(email) = &mut self.email {
             *email = email.trim().to_owned();
             if !is_email(email) {
-                faults.push(FieldError::new("/email", "is not an email address that SES takes; write it like ada@example.com"));
+                faults.push(FieldError::new(
+                    "/email",
+                    "is not an email address that SES takes; write it like ada@example.com",
+                ));
             }
         }
         if self.bsuid.as_ref().is_some_and(|id| !is_bsuid(id)) {
-            faults.push(FieldError::new("/bsuid", "is not a business-scoped user id; it looks like US.13491208655302741918"));
+            faults.push(FieldError::new(
+                "/bsuid",
+                "is not a business-scoped user id; it looks like US.13491208655302741918",
+            ));
         }
         if self.locale.as_ref().is_some_and(|l| !crate::template::is_locale(l)) {
             faults.push(FieldError::new("/locale", "is not a locale; write it like fr or pt-BR"));
         }
         if self.time_zone.as_ref().is_some_and(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
-            faults.push(FieldError::new("/time_zone", "is not an IANA time zone; write it like Europe/Paris"));
+            faults
+                .push(FieldError::new("/time_zone", "is not an IANA time zone; write it like Europe/Paris"));
+        }
+        if serde_json::Value::Object(self.data.clone()).to_string().len() > Self::DATA_BYTES {
+            faults.push(FieldError::new("/data", format!("has more than {} bytes", Self::DATA_BYTES)));
         }
         if self.data.iter().any(|(name, value)| name.is_empty() || !is_storable(value, Self::DATA_DEPTH)) {
             let detail = "is nested deeper than 16 levels, or has an empty name in it";
@@ -139,6 +155,9 @@ impl Recipient {
         }
         if faults.is_empty() { Ok(self) } else { Err(faults) }
     }
+
+    /// How much `data` a recipient may have: it is read and written with every change of the recipient.
+    pub const DATA_BYTES: usize = 32_768;
 
     /// How deep `data` may be nested; an item of the table holds 32 levels in all.
     const DATA_DEPTH: usize = 16;
@@ -155,7 +174,8 @@ fn is_storable(value: &Value, depth: usize) -> bool {
 }
 
 /// SES takes ASCII local parts only; the domain may be written in any script that has been turned into punycode.
-fn is_email(text: &str) -> bool {
+#[must_use]
+pub fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let local_ok = (1..=64).contains(&local.len())
         && local.bytes().all(|b| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b))
@@ -198,7 +218,8 @@ mod tests {
 
     #[test]
     fn addresses_are_brought_into_one_form() {
-        let ada = parsed(json!({"name": "Ada", "phone": "(202) 555-0123", "email": " ada@example.com "})).unwrap();
+        let ada =
+            parsed(json!({"name": "Ada", "phone": "(202) 555-0123", "email": " ada@example.com "})).unwrap();
         assert_eq!(ada.address(Channel::Whatsapp), Some(Address::Phone("+12025550123".to_owned())));
         assert_eq!(ada.masked_address(Channel::Email).as_deref(), Some("a***@example.com"));
     }
@@ -220,7 +241,8 @@ mod tests {
             (json!({"name": "A", "roles": ["boss"]}), "/roles/0"),
             (json!({"name": "A", "mail": "a@example.com"}), "/mail"),
         ] {
-            let pointers: Vec<String> = parsed(body.clone()).unwrap_err().into_iter().map(|e| e.pointer).collect();
+            let pointers: Vec<String> =
+                parsed(body.clone()).unwrap_err().into_iter().map(|e| e.pointer).collect();
             assert_eq!(pointers, [pointer], "{body}");
         }
     }

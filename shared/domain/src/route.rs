@@ -117,7 +117,9 @@ impl<'de> Deserialize<'de> for ChannelChoice {
         })?;
         let channels = choice.channels();
         if channels.is_empty() {
-            return Err(serde::de::Error::custom("names no channel; give at least one of whatsapp, email, in_app"));
+            return Err(serde::de::Error::custom(
+                "names no channel; give at least one of whatsapp, email, in_app",
+            ));
         }
         if (1..channels.len()).any(|i| channels[..i].contains(&channels[i])) {
             return Err(serde::de::Error::custom("names a channel twice"));

@@ -58,14 +58,43 @@ use StateKind as K;
 
 /// What each state may become by itself. An operator's retry, redrive or reconsider is [`REVIVALS`].
 pub const MOVES: &[(StateKind, &[StateKind])] = &[
-    (K::Pending, &[K::Held, K::Sending, K::Failed, K::Expired, K::Skipped, K::Cancelled]),
+    // A receipt of an earlier call can prove that a message arrived while it waits to be sent again.
+    (
+        K::Pending,
+        &[
+            K::Held,
+            K::Sending,
+            K::Sent,
+            K::Delivered,
+            K::Read,
+            K::Failed,
+            K::Expired,
+            K::Skipped,
+            K::Cancelled,
+        ],
+    ),
     (K::Held, &[K::Pending, K::Failed, K::Expired, K::Skipped, K::Cancelled]),
     (K::Sending, &[K::Held, K::Retrying, K::InDoubt, K::Sent, K::Delivered, K::Read, K::Failed, K::Expired]),
+    // A short wait is slept by the worker, which then calls again without the queue in between.
     (
         K::Retrying,
-        &[K::Pending, K::Held, K::Sent, K::Delivered, K::Read, K::Failed, K::Expired, K::Skipped, K::Cancelled],
+        &[
+            K::Pending,
+            K::Held,
+            K::Sending,
+            K::Sent,
+            K::Delivered,
+            K::Read,
+            K::Failed,
+            K::Expired,
+            K::Skipped,
+            K::Cancelled,
+        ],
     ),
-    (K::InDoubt, &[K::Pending, K::InDoubt, K::Sent, K::Delivered, K::Read, K::Failed, K::Expired, K::Cancelled]),
+    (
+        K::InDoubt,
+        &[K::Pending, K::InDoubt, K::Sent, K::Delivered, K::Read, K::Failed, K::Expired, K::Cancelled],
+    ),
     (K::Sent, &[K::Delivered, K::Read, K::Failed]),
     (K::Delivered, &[K::Read]),
     (K::Read, &[]),
@@ -161,9 +190,10 @@ impl State {
         match self {
             Self::Held(reason) => Some(reason.as_str().to_owned()),
             Self::Parked => Some("parked".to_owned()),
-            Self::Failed(reason) | Self::Expired(reason) | Self::Skipped(reason) | Self::Cancelled(reason) => {
-                Some(reason.to_string())
-            }
+            Self::Failed(reason)
+            | Self::Expired(reason)
+            | Self::Skipped(reason)
+            | Self::Cancelled(reason) => Some(reason.to_string()),
             _ => None,
         }
     }

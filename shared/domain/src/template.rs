@@ -9,6 +9,7 @@ use crate::channel::Channel;
 use crate::ids::TemplateName;
 use crate::parse;
 use crate::problem::FieldError;
+use crate::route::ChannelChoice;
 
 /// The texts of one message in every locale it exists in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,7 +78,9 @@ impl Parameters {
     #[must_use]
     pub fn texts(&self) -> Box<dyn Iterator<Item = (String, &str)> + '_> {
         match self {
-            Self::Positional(list) => Box::new(list.iter().enumerate().map(|(i, t)| (i.to_string(), t.as_str()))),
+            Self::Positional(list) => {
+                Box::new(list.iter().enumerate().map(|(i, t)| (i.to_string(), t.as_str())))
+            }
             Self::Named(map) => Box::new(map.iter().map(|(name, t)| (name.clone(), t.as_str()))),
         }
     }
@@ -100,7 +103,9 @@ impl<'de> Deserialize<'de> for Parameters {
         } else {
             parse::from_value(value).map(Self::Named)
         };
-        parsed.map_err(|_| serde::de::Error::custom("must be a list of texts, or an object of texts by parameter name"))
+        parsed.map_err(|_| {
+            serde::de::Error::custom("must be a list of texts, or an object of texts by parameter name")
+        })
     }
 }
 
@@ -197,9 +202,14 @@ impl WhatsappPart {
             }
             let language = &template.language;
             let coded = language.split('_').count() <= 3
-                && language.split('_').all(|p| (2..=4).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric()));
+                && language
+                    .split('_')
+                    .all(|p| (2..=4).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_alphanumeric()));
             if !coded {
-                faults.push(FieldError::new("/template/language", "must be Meta's code, such as en, en_US or pt_BR"));
+                faults.push(FieldError::new(
+                    "/template/language",
+                    "must be Meta's code, such as en, en_US or pt_BR",
+                ));
             }
         }
         faults
@@ -218,7 +228,9 @@ pub fn is_locale(text: &str) -> bool {
 
 fn same_locale(a: &str, b: &str) -> bool {
     a.len() == b.len()
-        && a.bytes().zip(b.bytes()).all(|(x, y)| x.eq_ignore_ascii_case(&y) || (b"-_".contains(&x) && b"-_".contains(&y)))
+        && a.bytes()
+            .zip(b.bytes())
+            .all(|(x, y)| x.eq_ignore_ascii_case(&y) || (b"-_".contains(&x) && b"-_".contains(&y)))
 }
 
 /// One version of a template, as it is stored.
@@ -230,6 +242,24 @@ pub struct TemplateVersion {
     pub version: u32,
     /// Its texts.
     pub template: Template,
+}
+
+impl TemplateVersion {
+    /// The channels of a route or a direct send that some locale has no part for.
+    #[must_use]
+    pub fn silent_channels(&self, pointer: &str, channels: &ChannelChoice) -> Vec<FieldError> {
+        let mut faults = Vec::new();
+        for channel in channels.channels() {
+            for (locale, _) in self.template.locales.iter().filter(|(_, parts)| !parts.speaks(*channel)) {
+                let detail = format!(
+                    "the template {:?} has no {channel} part in locale {locale:?}",
+                    self.name.as_str()
+                );
+                faults.push(FieldError::new(pointer, detail));
+            }
+        }
+        faults
+    }
 }
 
 #[cfg(test)]

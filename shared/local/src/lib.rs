@@ -5,6 +5,7 @@ mod answer;
 pub mod cloud;
 pub mod fakes;
 pub mod journal;
+pub mod model;
 pub mod outbox;
 pub mod queues;
 pub mod secrets;

@@ -1,6 +1,6 @@
 //! Queues with SQS's semantics on the journal: at least once, visibility timeout, receive count, and a dead-letter queue
 //! for what was received too often. Intake, fan-out and webhooks send; [`poll`] hands batches to the function that
-//! consumes a queue, as Lambda's event source mapping does. Facts: reference aws.md 3.1 and 3.2.
+//! consumes a queue, as Lambda's event source mapping does. Facts: Amazon SQS developer guide, quotas and visibility time-out.
 
 mod mapping;
 mod messages;

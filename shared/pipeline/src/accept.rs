@@ -2,8 +2,8 @@
 //! recipients that the event names; writes one event item, conditionally. fan-out comes next.
 
 use carillon_domain::{
-    Category, Event, EventId, EventInput, FieldError, Principal, Priority, Problem, ProblemKind, Scope, TenantId,
-    canonical_json, sha256_hex,
+    Category, Event, EventId, EventInput, FieldError, Principal, Priority, Problem, ProblemKind, Scope,
+    TenantId, canonical_json, sha256_hex,
 };
 use serde_json::Value;
 
@@ -30,7 +30,12 @@ impl Pipeline {
     /// # Errors
     /// 422 with pointers for what cannot be accepted and for a key that was used with another body; 403 when the
     /// event asks for more than the key may; 503 when it could not be made durable.
-    pub async fn accept(&self, caller: &Principal, body: Value, key: Option<&str>) -> Result<Accepted, Problem> {
+    pub async fn accept(
+        &self,
+        caller: &Principal,
+        body: Value,
+        key: Option<&str>,
+    ) -> Result<Accepted, Problem> {
         if key.is_some_and(|k| k.is_empty() || k.chars().count() > KEY_CHARS) {
             let detail = format!("The header Idempotency-Key must have 1 to {KEY_CHARS} characters.");
             return Err(Problem::new(ProblemKind::Malformed, detail));
@@ -38,7 +43,7 @@ impl Pipeline {
         let body_sha256 = sha256_hex(&canonical_json(&body));
         let input = EventInput::parse(body)?;
         let tenant = &caller.tenant;
-        let key = key.map(|k| format!("header\n{k}")).or_else(|| input.own_key());
+        let key = key.map(|k| format!("header {k}")).or_else(|| input.own_key());
         let id = match &key {
             Some(key) => EventId::from_idempotency_key(tenant, key),
             None => self.random_event_id(),
@@ -66,9 +71,15 @@ impl Pipeline {
     }
 
     /// The answer to an event that is there already.
-    async fn replay(&self, tenant: &TenantId, existing: &Event, body_sha256: &str) -> Result<Accepted, Problem> {
+    async fn replay(
+        &self,
+        tenant: &TenantId,
+        existing: &Event,
+        body_sha256: &str,
+    ) -> Result<Accepted, Problem> {
         if existing.body_sha256 != body_sha256 {
-            let detail = "This idempotency key was used with another body before. Use a new key for a new event.";
+            let detail =
+                "This idempotency key was used with another body before. Use a new key for a new event.";
             return Err(Problem::new(ProblemKind::Invalid, detail));
         }
         // An event that was never planned may have missed its queue: a second message does no harm.
@@ -78,7 +89,12 @@ impl Pipeline {
         Ok(Accepted { event_id: existing.id.clone(), replayed: true })
     }
 
-    async fn enqueue_event(&self, tenant: &TenantId, id: &EventId, priority: Priority) -> Result<(), Problem> {
+    async fn enqueue_event(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+        priority: Priority,
+    ) -> Result<(), Problem> {
         let work = EventWork { tenant: tenant.clone(), event_id: id.clone() };
         if let Err(error) = self.queues.send(Queue::Events, vec![work.message(priority)]).await {
             // The event is durable; once sweep-due knows of it, it is as good as queued.
@@ -101,10 +117,13 @@ impl Pipeline {
             );
             return Err(FieldError::new("/type", detail).into());
         }
-        if let Some(name) = &input.template
-            && self.published_template(tenant, name).await?.is_none()
-        {
-            faults.push(FieldError::new("/template", format!("there is no published template {:?}", name.as_str())));
+        if let (Some(name), Some(channels)) = (&input.template, &input.channels) {
+            if let Some(template) = self.published_template(tenant, name).await? {
+                faults.extend(template.silent_channels("/channels", channels));
+            } else {
+                let detail = format!("there is no published template {:?}", name.as_str());
+                faults.push(FieldError::new("/template", detail));
+            }
         }
         let lifted = input.category == Some(Category::Critical)
             && route.as_ref().is_none_or(|route| route.category != Category::Critical);
@@ -115,7 +134,8 @@ impl Pipeline {
         if input.expires_at.is_some_and(|at| at <= self.now()) {
             faults.push(FieldError::new("/expires_at", "is in the past"));
         }
-        let has_audience = route.as_ref().is_some_and(|r| !r.audience.is_empty()) && !input.recipients.replace;
+        let has_audience =
+            route.as_ref().is_some_and(|r| !r.audience.is_empty()) && !input.recipients.replace;
         if !has_audience && input.recipients.ids.is_empty() && input.recipients.groups.is_empty() {
             let detail = "nobody would be told: name ids or groups here, or give the route an audience";
             faults.push(FieldError::new("/recipients", detail));
@@ -128,13 +148,20 @@ impl Pipeline {
         }
     }
 
-    async fn unknown_targets(&self, tenant: &TenantId, input: &EventInput) -> Result<Vec<FieldError>, StoreError> {
+    async fn unknown_targets(
+        &self,
+        tenant: &TenantId,
+        input: &EventInput,
+    ) -> Result<Vec<FieldError>, StoreError> {
         let mut faults = Vec::new();
         if !input.recipients.ids.is_empty() {
             let found = self.recipients(tenant, &input.recipients.ids).await?;
             for (i, (_, recipient)) in found.iter().enumerate() {
                 if recipient.is_none() {
-                    faults.push(FieldError::new(format!("/recipients/ids/{i}"), "there is no recipient by this id"));
+                    faults.push(FieldError::new(
+                        format!("/recipients/ids/{i}"),
+                        "there is no recipient by this id",
+                    ));
                 }
             }
         }
@@ -142,7 +169,10 @@ impl Pipeline {
             let unknown = self.unknown_groups(tenant, &input.recipients.groups).await?;
             for (i, group) in input.recipients.groups.iter().enumerate() {
                 if unknown.contains(group) {
-                    faults.push(FieldError::new(format!("/recipients/groups/{i}"), "there is no group by this name"));
+                    faults.push(FieldError::new(
+                        format!("/recipients/groups/{i}"),
+                        "there is no group by this name",
+                    ));
                 }
             }
         }

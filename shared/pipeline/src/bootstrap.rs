@@ -17,7 +17,11 @@ pub const WHATSAPP_VERIFY_TOKEN: &str = "whatsapp/verify_token";
 ///
 /// # Errors
 /// When the secret store cannot be reached.
-pub async fn ensure_secret(secrets: &dyn Secrets, entropy: &dyn Entropy, name: &str) -> Result<String, StoreError> {
+pub async fn ensure_secret(
+    secrets: &dyn Secrets,
+    entropy: &dyn Entropy,
+    name: &str,
+) -> Result<String, StoreError> {
     if let Some(value) = secrets.get(name).await?.into_iter().next() {
         return Ok(value);
     }
@@ -30,7 +34,12 @@ pub async fn ensure_secret(secrets: &dyn Secrets, entropy: &dyn Entropy, name: &
 
 impl Pipeline {
     /// Makes a key for a tenant. Answers its text, which is stored nowhere.
-    pub async fn make_key(&self, tenant: &TenantId, name: &str, scopes: &[Scope]) -> Result<String, StoreError> {
+    pub async fn make_key(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        scopes: &[Scope],
+    ) -> Result<String, StoreError> {
         let mut bits = [0; 20];
         self.entropy.fill(&mut bits);
         let text = api_key_text(KeyKind::Live.prefix(), &bits);
@@ -39,7 +48,13 @@ impl Pipeline {
     }
 
     /// Stores a key whose text the caller has.
-    pub async fn put_key(&self, tenant: &TenantId, name: &str, text: &str, scopes: &[Scope]) -> Result<(), StoreError> {
+    pub async fn put_key(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        text: &str,
+        scopes: &[Scope],
+    ) -> Result<(), StoreError> {
         let hash = api_key_hash(text);
         let key = ApiKey {
             id: self.hash_key.hash(&["key", &hash]),

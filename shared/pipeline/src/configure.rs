@@ -1,6 +1,9 @@
 //! What a tenant's admins put: recipients, groups, routes, templates, channels. Checked whole before anything changes.
 
+use std::collections::BTreeSet;
+
 use carillon_domain::parse::from_value;
+use carillon_domain::recipient::is_email;
 use carillon_domain::{
     Channel, EventType, FieldError, GroupName, Problem, ProblemKind, Recipient, RecipientId, Route, Template,
     TemplateName, TenantId,
@@ -15,6 +18,9 @@ use crate::store::tenants::{ChannelConfiguration, channel_secret};
 
 /// The Graph API version that is used when a tenant names none (developers.facebook.com, changelog; until Jul 2028).
 const GRAPH_API_VERSION: &str = "v25.0";
+
+/// A version is one item of the table, which holds 400 KB.
+const TEMPLATE_BYTES: usize = 360_000;
 
 /// How many members one call may add or remove.
 const MEMBERS_A_CALL: usize = 10_000;
@@ -39,6 +45,8 @@ struct WhatsappInput {
     waba_id: Option<String>,
     api_version: Option<String>,
     token: Option<String>,
+    app_secret: Option<String>,
+    verify_token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +75,10 @@ impl Pipeline {
             PutRecipient::PhoneTaken(other) => {
                 let detail = format!("The phone number belongs to the recipient {:?}.", other.as_str());
                 let mut problem = Problem::new(ProblemKind::Conflict, detail);
-                problem.errors.push(FieldError::new("/phone", format!("belongs to the recipient {:?}", other.as_str())));
+                problem.errors.push(FieldError::new(
+                    "/phone",
+                    format!("belongs to the recipient {:?}", other.as_str()),
+                ));
                 Err(problem)
             }
         }
@@ -77,9 +88,15 @@ impl Pipeline {
     ///
     /// # Errors
     /// 422 for members that do not exist.
-    pub async fn configure_group(&self, tenant: &TenantId, name: &GroupName, body: Value) -> Result<bool, Problem> {
+    pub async fn configure_group(
+        &self,
+        tenant: &TenantId,
+        name: &GroupName,
+        body: Value,
+    ) -> Result<bool, Problem> {
         let input: GroupInput = from_value(body)?;
         if let Some(members) = &input.members {
+            bounded_list("/members", members.len())?;
             self.require_recipients(tenant, "/members", members).await?;
         }
         let description = match input.description {
@@ -87,8 +104,8 @@ impl Pipeline {
             None => self.group(tenant, name).await?.and_then(|g| g.description),
         };
         let new = self.put_group(tenant, name, &Group { description }).await?;
-        if let Some(members) = &input.members {
-            self.set_members(tenant, name, members).await?;
+        if let Some(members) = input.members {
+            self.set_members(tenant, name, &each_once(members)).await?;
         }
         Ok(new)
     }
@@ -97,26 +114,37 @@ impl Pipeline {
     ///
     /// # Errors
     /// 404 without such a group, 422 for recipients that do not exist.
-    pub async fn configure_members(&self, tenant: &TenantId, name: &GroupName, body: Value) -> Result<Value, Problem> {
+    pub async fn configure_members(
+        &self,
+        tenant: &TenantId,
+        name: &GroupName,
+        body: Value,
+    ) -> Result<Value, Problem> {
         let input: MembersInput = from_value(body)?;
         if self.group(tenant, name).await?.is_none() {
             return Err(Problem::not_found("group", name));
         }
-        for (pointer, list) in [("/add", &input.add), ("/remove", &input.remove)] {
-            if list.len() > MEMBERS_A_CALL {
-                return Err(FieldError::new(pointer, "names more than 10,000 recipients; split it").into());
-            }
-        }
+        bounded_list("/add", input.add.len())?;
+        bounded_list("/remove", input.remove.len())?;
         self.require_recipients(tenant, "/add", &input.add).await?;
-        self.change_members(tenant, name, &input.add, &input.remove).await?;
-        Ok(json!({"added": input.add.len(), "removed": input.remove.len()}))
+        let (add, remove) = (each_once(input.add), each_once(input.remove));
+        if let Some(both) = remove.iter().find(|id| add.binary_search(id).is_ok()) {
+            return Err(FieldError::new("/remove", format!("{:?} is to be added as well", both.as_str())).into());
+        }
+        self.change_members(tenant, name, &add, &remove).await?;
+        Ok(json!({"added": add.len(), "removed": remove.len()}))
     }
 
-    async fn require_recipients(&self, tenant: &TenantId, at: &str, ids: &[RecipientId]) -> Result<(), Problem> {
+    async fn require_recipients(
+        &self,
+        tenant: &TenantId,
+        at: &str,
+        ids: &[RecipientId],
+    ) -> Result<(), Problem> {
         let found = self.recipients(tenant, ids).await?;
-        let missing = found.iter().enumerate().filter(|(_, (_, recipient))| recipient.is_none());
+        let missing = ids.iter().zip(&found).enumerate().filter(|(_, (_, (_, recipient)))| recipient.is_none());
         let faults: Vec<FieldError> = missing
-            .map(|(i, _)| FieldError::new(format!("{at}/{i}"), "there is no recipient by this id"))
+            .map(|(i, (id, _))| FieldError::new(format!("{at}/{i}"), format!("there is no recipient {:?}", id.as_str())))
             .collect();
         if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
     }
@@ -138,22 +166,13 @@ impl Pipeline {
         }
         match self.published_template(tenant, &route.template).await? {
             None => {
-                let detail = format!("there is no published template {:?}; put and publish it first", route.template.as_str());
+                let detail = format!(
+                    "there is no published template {:?}; put and publish it first",
+                    route.template.as_str()
+                );
                 faults.push(FieldError::new("/template", detail));
             }
-            Some(template) => {
-                for channel in route.channels.channels() {
-                    for (locale, parts) in &template.template.locales {
-                        if !parts.speaks(*channel) {
-                            let detail = format!(
-                                "the template {:?} has no {channel} part in locale {locale:?}",
-                                route.template.as_str()
-                            );
-                            faults.push(FieldError::new("/channels", detail));
-                        }
-                    }
-                }
-            }
+            Some(template) => faults.extend(template.silent_channels("/channels", &route.channels)),
         }
         if !faults.is_empty() {
             return Err(faults.into());
@@ -175,6 +194,10 @@ impl Pipeline {
         let template: Template = from_value(body)?;
         let mut faults = template.faults();
         faults.extend(self.renderer.faults(&template));
+        if json!(template).to_string().len() > TEMPLATE_BYTES {
+            let detail = format!("has more than {TEMPLATE_BYTES} bytes in all its locales together");
+            faults.push(FieldError::new("/locales", detail));
+        }
         if !faults.is_empty() {
             return Err(faults.into());
         }
@@ -187,60 +210,132 @@ impl Pipeline {
     ///
     /// # Errors
     /// 422 for what does not parse, 409 for a phone number that another tenant sends from.
-    pub async fn configure_channel(&self, tenant: &TenantId, channel: Channel, body: Value) -> Result<bool, Problem> {
+    pub async fn configure_channel(
+        &self,
+        tenant: &TenantId,
+        channel: Channel,
+        body: Value,
+    ) -> Result<bool, Problem> {
         let new = self.channel_configuration(tenant, channel).await?.is_none();
         let configuration = match channel {
-            Channel::Whatsapp => self.whatsapp_configuration(tenant, body).await?,
+            Channel::Whatsapp => return self.configure_whatsapp(tenant, from_value(body)?, new).await,
             Channel::Email => email_configuration(from_value(body)?)?,
             Channel::InApp => return Err(Problem::not_found("channel that needs a configuration", channel)),
         };
-        if self.put_channel_configuration(tenant, channel, &configuration).await? {
-            return Ok(new);
-        }
-        let error = FieldError::new("/phone_number_id", "is the number of another tenant");
-        let mut problem = Problem::new(ProblemKind::Conflict, "The phone number id belongs to another tenant.");
-        problem.errors.push(error);
-        Err(problem)
+        self.put_channel_configuration(tenant, channel, &configuration).await?;
+        Ok(new)
     }
 
-    async fn whatsapp_configuration(&self, tenant: &TenantId, body: Value) -> Result<ChannelConfiguration, Problem> {
-        let input: WhatsappInput = from_value(body)?;
-        let digits = |text: &str| !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_digit());
+    async fn configure_whatsapp(
+        &self,
+        tenant: &TenantId,
+        input: WhatsappInput,
+        new: bool,
+    ) -> Result<bool, Problem> {
+        let digits =
+            |text: &str| !text.is_empty() && text.len() <= 32 && text.bytes().all(|b| b.is_ascii_digit());
         let mut faults = Vec::new();
         if !digits(&input.phone_number_id) {
-            faults.push(FieldError::new("/phone_number_id", "must be the digits that Meta shows as the phone number id"));
+            faults.push(FieldError::new(
+                "/phone_number_id",
+                "must be the digits that Meta shows as the phone number id",
+            ));
         }
         let api_version = input.api_version.unwrap_or_else(|| GRAPH_API_VERSION.to_owned());
         let numbers = api_version.strip_prefix('v').and_then(|v| v.split_once('.'));
         if !numbers.is_some_and(|(major, minor)| digits(major) && digits(minor)) {
             faults.push(FieldError::new("/api_version", "must look like v25.0"));
         }
+        let secrets =
+            [("token", input.token), ("app_secret", input.app_secret), ("verify_token", input.verify_token)];
+        for (name, value) in &secrets {
+            if value.as_ref().is_some_and(|v| v.trim().is_empty() || v.chars().any(char::is_control)) {
+                faults.push(FieldError::new(
+                    format!("/{name}"),
+                    "must not be empty or hold control characters",
+                ));
+            }
+        }
         if !faults.is_empty() {
             return Err(faults.into());
         }
-        if let Some(token) = input.token {
-            self.secrets.put(&channel_secret(tenant, Channel::Whatsapp, "token"), &[token]).await?;
+        let phone_number_id = input.phone_number_id;
+        let configuration =
+            ChannelConfiguration::Whatsapp { phone_number_id, waba_id: input.waba_id, api_version };
+        if !self.put_channel_configuration(tenant, Channel::Whatsapp, &configuration).await? {
+            let mut problem =
+                Problem::new(ProblemKind::Conflict, "The phone number id belongs to another tenant.");
+            problem.errors.push(FieldError::new("/phone_number_id", "is the number of another tenant"));
+            return Err(problem);
         }
-        Ok(ChannelConfiguration::Whatsapp { phone_number_id: input.phone_number_id, waba_id: input.waba_id, api_version })
+        for (name, value) in secrets {
+            if let Some(value) = value {
+                self.rotate_secret(&channel_secret(tenant, Channel::Whatsapp, name), value).await?;
+            }
+        }
+        Ok(new)
+    }
+
+    /// Puts a secret before the one in use, which stays good: whoever still has it goes on until the next rotation.
+    async fn rotate_secret(&self, name: &str, value: String) -> Result<(), StoreError> {
+        let mut values = self.secrets.get(name).await?;
+        if values.first() == Some(&value) {
+            return Ok(());
+        }
+        values.insert(0, value);
+        values.truncate(2);
+        self.secrets.put(name, &values).await
     }
 
     /// A channel's configuration as it may be shown: without secrets, but saying whether they are there.
-    pub async fn channel_view(&self, tenant: &TenantId, channel: Channel) -> Result<Option<Value>, StoreError> {
+    pub async fn channel_view(
+        &self,
+        tenant: &TenantId,
+        channel: Channel,
+    ) -> Result<Option<Value>, StoreError> {
         let Some(configuration) = self.channel_configuration(tenant, channel).await? else { return Ok(None) };
         let mut view = json!(configuration);
         if channel == Channel::Whatsapp {
-            let token = self.secrets.get(&channel_secret(tenant, channel, "token")).await?;
-            view["token_set"] = json!(!token.is_empty());
+            for name in ["token", "app_secret", "verify_token"] {
+                let values = self.secrets.get(&channel_secret(tenant, channel, name)).await?;
+                view[format!("{name}_set")] = json!(!values.is_empty());
+            }
         }
         Ok(Some(view))
     }
 }
 
+/// Sorted, and each once.
+fn each_once(ids: Vec<RecipientId>) -> Vec<RecipientId> {
+    ids.into_iter().collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn bounded_list(at: &str, length: usize) -> Result<(), FieldError> {
+    if length > MEMBERS_A_CALL {
+        return Err(FieldError::new(at, format!("names {length} recipients; a call takes {MEMBERS_A_CALL}")));
+    }
+    Ok(())
+}
+
 fn email_configuration(input: EmailInput) -> Result<ChannelConfiguration, Problem> {
-    // A line break here would let a configuration write mail headers.
-    if !input.from.contains('@') || input.from.chars().any(char::is_control) || input.from.len() > 320 {
+    if !is_sender(&input.from) {
         return Err(FieldError::new("/from", "must be an address such as Shop <shop@example.com>").into());
     }
     let EmailInput { from, region, configuration_set } = input;
     Ok(ChannelConfiguration::Email { from, configuration_set, region })
+}
+
+/// `ada@example.com`, or `Shop <shop@example.com>`, or `"Shop, Inc." <shop@example.com>`. A line break here would let a
+/// configuration write mail headers; a name with marks of the address syntax must be quoted.
+fn is_sender(text: &str) -> bool {
+    let (name, address) = match text.strip_suffix('>').and_then(|t| t.rsplit_once('<')) {
+        Some((name, address)) => (name.trim(), address),
+        None => ("", text),
+    };
+    let quoted = name.len() >= 2
+        && name.starts_with('"')
+        && name.ends_with('"')
+        && !name[1..name.len() - 1].contains('"');
+    let plain = !name.contains(['"', ',', ';', ':', '@', '(', ')', '[', ']', '\\']);
+    text.len() <= 320 && !text.chars().any(char::is_control) && (quoted || plain) && is_email(address)
 }

@@ -2,11 +2,13 @@
 //! records attempt, lease and token before the call; receipts are matched by the token.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
     Attempt, Delivery, HeldReason, Outcome, Reason, State, StateKind, TenantId, Timestamp, Token,
 };
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 
@@ -38,8 +40,17 @@ enum Claim {
 
 impl Pipeline {
     /// Works a batch side by side; an answer for each message, in order. `Ok` deletes the message.
-    pub async fn deliver(&self, provider: &dyn Provider, batch: &[DeliveryWork]) -> Vec<Result<(), WorkError>> {
-        join_all(batch.iter().map(|work| self.deliver_one(provider, work))).await
+    pub async fn deliver(
+        &self,
+        provider: &dyn Provider,
+        batch: &[DeliveryWork],
+    ) -> Vec<Result<(), WorkError>> {
+        let each = batch.iter().map(|work| async move {
+            // A panic over one message must not take its neighbours along.
+            let worked = AssertUnwindSafe(self.deliver_one(provider, work)).catch_unwind().await;
+            worked.unwrap_or_else(|_| Err(WorkError::Unreadable("delivering it panicked".to_owned())))
+        });
+        join_all(each).await
     }
 
     async fn deliver_one(&self, provider: &dyn Provider, work: &DeliveryWork) -> Result<(), WorkError> {
@@ -57,7 +68,9 @@ impl Pipeline {
             let answer = self.call(provider, account, work, &claimed).await;
             let after = self.judged(&claimed, &answer);
             let wait_ms = match (&after.state, after.retry_at) {
-                (State::Retrying, Some(at)) => u64::try_from(at.as_millisecond() - self.now().as_millisecond()).unwrap_or(0),
+                (State::Retrying, Some(at)) => {
+                    u64::try_from(at.as_millisecond() - self.now().as_millisecond()).unwrap_or(0)
+                }
                 _ => u64::MAX,
             };
             let saved = self.record(tenant, *claimed, after).await?;
@@ -81,9 +94,13 @@ impl Pipeline {
                     ended(&before, State::Expired(PlainReason::PastExpiry.into()), now)
                 }
                 // A message that was delivered twice must not cut the wait short that the first one asked for.
-                StateKind::Retrying if before.retry_at.is_some_and(|at| at > plus(now, SLEPT)) => return Ok(Claim::Done),
+                StateKind::Retrying if before.retry_at.is_some_and(|at| at > plus(now, SLEPT)) => {
+                    return Ok(Claim::Done);
+                }
                 StateKind::Pending | StateKind::Retrying => claimed(&before, &owner, now),
-                StateKind::Sending if before.owner.as_deref() == Some(&owner) => return Ok(Claim::Ours(Box::new(before))),
+                StateKind::Sending if before.owner.as_deref() == Some(&owner) => {
+                    return Ok(Claim::Ours(Box::new(before)));
+                }
                 StateKind::Sending if self.lease_is_over(&before, now) => abandoned(&before, now),
                 StateKind::Sending => return Err(WorkError::Leased(before.lease_until.unwrap_or(now))),
                 _ => return Ok(Claim::Done),
@@ -112,8 +129,13 @@ impl Pipeline {
         claimed: &Delivery,
     ) -> Answer {
         let token = Token { delivery: claimed.id.clone(), call: claimed.calls };
-        let call =
-            Call { tenant: work.tenant.as_str(), account, to: &work.to, message: &work.message, token: &token };
+        let call = Call {
+            tenant: work.tenant.as_str(),
+            account,
+            to: &work.to,
+            message: &work.message,
+            token: &token,
+        };
         provider.call(&call).await
     }
 
@@ -124,7 +146,8 @@ impl Pipeline {
         after.owner = None;
         after.lease_until = None;
         after.changed_at = now;
-        let mut attempt = claimed.attempts.get(&claimed.calls).cloned().unwrap_or_else(|| Attempt::starting(now));
+        let mut attempt =
+            claimed.attempts.get(&claimed.calls).cloned().unwrap_or_else(|| Attempt::starting(now));
         attempt.ended_at = Some(now);
         match answer {
             Answer::Accepted { message_id } => {
@@ -188,13 +211,19 @@ impl Pipeline {
         self.entropy.fill(&mut dice);
         // A throttle waits as long as the calls already made suggest, so that it backs off although it costs no try.
         let nth = if counts { after.tries } else { after.calls.max(1) };
-        let wait_ms = DEFAULT.wait_ms(nth, u32::from_be_bytes(dice)).max(u64::from(asked_s.unwrap_or(0)) * 1_000);
+        let wait_ms =
+            DEFAULT.wait_ms(nth, u32::from_be_bytes(dice)).max(u64::from(asked_s.unwrap_or(0)) * 1_000);
         after.state = State::Retrying;
         after.retry_at = Some(retry_schedule::later(now, wait_ms));
     }
 
     /// Stores what came of a call. A receipt may have been faster: then what it said stays and the attempt is added.
-    async fn record(&self, tenant: &TenantId, claimed: Delivery, after: Delivery) -> Result<Delivery, WorkError> {
+    async fn record(
+        &self,
+        tenant: &TenantId,
+        claimed: Delivery,
+        after: Delivery,
+    ) -> Result<Delivery, WorkError> {
         let (mut before, mut wanted) = (claimed, after);
         loop {
             match self.save_delivery(tenant, before, wanted.clone()).await? {
@@ -205,7 +234,8 @@ impl Pipeline {
                     if let Some(attempt) = wanted.attempts.get(&call) {
                         merged.attempts.insert(call, attempt.clone());
                     }
-                    merged.provider_message_id = wanted.provider_message_id.clone().or(merged.provider_message_id);
+                    merged.provider_message_id =
+                        wanted.provider_message_id.clone().or(merged.provider_message_id);
                     if found.state == State::Sending && found.calls == call {
                         merged.state = wanted.state.clone();
                         merged.retry_at = wanted.retry_at;
@@ -266,7 +296,9 @@ fn claimed(before: &Delivery, owner: &str, now: Timestamp) -> Delivery {
 
 fn kept(attempts: &BTreeMap<u32, Attempt>, next: u32) -> BTreeMap<u32, Attempt> {
     let oldest = (next + 1).saturating_sub(Delivery::KEPT_ATTEMPTS);
-    attempts.iter().filter(|(n, _)| **n >= oldest).map(|(n, a)| (*n, a.clone())).collect()
+    // Only the latest failure keeps its words: they are what makes an item large.
+    let shortened = |a: &Attempt| Attempt { detail: None, ..a.clone() };
+    attempts.iter().filter(|(n, _)| **n >= oldest).map(|(n, a)| (*n, shortened(a))).collect()
 }
 
 fn doubt(after: &mut Delivery, now: Timestamp) {

@@ -79,14 +79,20 @@ impl Pipeline {
             } else {
                 Swept { ended: 1, ..Swept::default() }
             };
-            return Ok(self.moved(tenant, before, next, swept).await?.map_or_else(Swept::default, |(_, swept)| swept));
+            return Ok(self
+                .moved(tenant, before, next, swept)
+                .await?
+                .map_or_else(Swept::default, |(_, swept)| swept));
         }
         match self.reproduce(tenant, &before).await? {
             Reproduced::Impossible(reason, note) => {
                 let mut gone = ended(&before, State::Failed(reason), now);
                 gone.note = note;
                 let swept = Swept { ended: 1, ..Swept::default() };
-                Ok(self.moved(tenant, before, gone, swept).await?.map_or_else(Swept::default, |(_, swept)| swept))
+                Ok(self
+                    .moved(tenant, before, gone, swept)
+                    .await?
+                    .map_or_else(Swept::default, |(_, swept)| swept))
             }
             Reproduced::Message(to, message) => {
                 let swept = Swept { queued: 1, ..Swept::default() };

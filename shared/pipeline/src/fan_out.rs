@@ -64,7 +64,9 @@ impl Pipeline {
                 _ => queued.push(one),
             }
         }
-        for written in futures_util::future::join_all(in_app.iter().map(|(d, m)| self.put_in_app(tenant, d, m))).await {
+        for written in
+            futures_util::future::join_all(in_app.iter().map(|(d, m)| self.put_in_app(tenant, d, m))).await
+        {
             written?;
         }
         self.create_and_queue(tenant, queued).await?;
@@ -86,11 +88,15 @@ impl Pipeline {
             (Some(direct), _) => direct,
             (None, Some(route)) => (&route.template, &route.channels),
             (None, None) => {
-                return Err(WorkError::Unreadable(format!("there is no route for {}", event.input.event_type)));
+                return Err(WorkError::Unreadable(format!(
+                    "there is no route for {}",
+                    event.input.event_type
+                )));
             }
         };
         let template = self.published_template(tenant, name).await?;
-        let template = template.ok_or_else(|| WorkError::Unreadable(format!("there is no published template {name}")))?;
+        let template = template
+            .ok_or_else(|| WorkError::Unreadable(format!("there is no published template {name}")))?;
         let terms = Terms::new(&owner, event, route, &template, channels);
         let mut planned = Vec::new();
         let mut missing = Vec::new();

@@ -3,8 +3,8 @@
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Attempt, Category, Channel, ChannelChoice, Delivery, DeliveryId, Event, Priority, Reason, Recipient,
-    RecipientId, RecipientKey, Rendered, Route, State, TemplateVersion, Tenant, Timestamp,
+    Address, Attempt, Category, Channel, ChannelChoice, Delivery, DeliveryId, Event, Priority, Reason,
+    Recipient, RecipientId, RecipientKey, Rendered, Route, State, TemplateVersion, Tenant, Timestamp,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -45,7 +45,9 @@ impl<'a> Terms<'a> {
         template: &'a TemplateVersion,
         channels: &'a ChannelChoice,
     ) -> Self {
-        let after = route.and_then(|r| r.expires_after_s).map_or(EXPIRES_AFTER, |s| SignedDuration::from_secs(s.into()));
+        let after = route
+            .and_then(|r| r.expires_after_s)
+            .map_or(EXPIRES_AFTER, |s| SignedDuration::from_secs(s.into()));
         let default_expiry = event.accepted_at.checked_add(after).unwrap_or(Timestamp::MAX);
         Self {
             tenant,
@@ -121,7 +123,12 @@ pub fn plan(
 }
 
 /// Reasons to tell a recipient nothing at all.
-fn unwanted(terms: &Terms<'_>, renderer: &dyn Renderer, recipient: &Recipient, context: &Value) -> Option<Reason> {
+fn unwanted(
+    terms: &Terms<'_>,
+    renderer: &dyn Renderer,
+    recipient: &Recipient,
+    context: &Value,
+) -> Option<Reason> {
     if !recipient.active {
         return Some(PlainReason::Inactive.into());
     }
@@ -157,7 +164,10 @@ fn decide(
     match renderer.render(&job) {
         Ok(message) => Ok((address, message)),
         Err(error) => {
-            let note = bounded(&format!("template {} version {}: {error}", terms.template.name, terms.template.version));
+            let note = bounded(&format!(
+                "template {} version {}: {error}",
+                terms.template.name, terms.template.version
+            ));
             Err((State::Failed(Reason::Rejected("template".to_owned())), Some(note)))
         }
     }
@@ -204,7 +214,13 @@ fn first_form(
 
 /// What templates and conditions see: `event`, `data`, `recipient`, `tenant`, `now`.
 #[must_use]
-pub fn context(tenant: &Tenant, event: &Event, id: &RecipientId, recipient: &Recipient, now: Timestamp) -> Value {
+pub fn context(
+    tenant: &Tenant,
+    event: &Event,
+    id: &RecipientId,
+    recipient: &Recipient,
+    now: Timestamp,
+) -> Value {
     let input = &event.input;
     let mut posted = json!({
         "id": event.id,

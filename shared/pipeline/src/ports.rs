@@ -99,7 +99,9 @@ impl Write {
     #[must_use]
     pub fn only_if(&self) -> &[Check] {
         match self {
-            Self::Put { only_if, .. } | Self::Update { only_if, .. } | Self::Delete { only_if, .. } => only_if,
+            Self::Put { only_if, .. } | Self::Update { only_if, .. } | Self::Delete { only_if, .. } => {
+                only_if
+            }
         }
     }
 }
@@ -113,6 +115,9 @@ pub enum StoreError {
     /// The table could not be reached, or refused for a reason that may pass. Whether a write happened is not known.
     #[error("the table could not be reached: {0}")]
     Unavailable(String),
+    /// A query was to go on after something that no page answered.
+    #[error("the cursor is not one that a page answered")]
+    BadCursor,
     /// What is stored cannot be understood, or what was asked cannot be done: repeating does not help.
     #[error("the table refused: {0}")]
     Refused(String),

@@ -2,8 +2,8 @@
 //! or sent.
 
 use carillon_domain::{
-    Channel, Event, EventId, EventInput, FieldError, Principal, Problem, Recipient, RecipientId, Rendered, TemplateName,
-    TemplateVersion, TenantId,
+    Channel, Event, EventId, EventInput, FieldError, Principal, Problem, Recipient, RecipientId, Rendered,
+    TemplateName, TemplateVersion, TenantId,
 };
 use serde_json::{Map, Value, json};
 
@@ -28,12 +28,13 @@ impl Pipeline {
         let event = Event { id, accepted_at: self.now(), body_sha256: String::new(), input, extensions };
         let route = self.route(tenant, &event.input.event_type).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
+        let more = addressed.recipients.len().saturating_sub(SHOWN);
         let ids: Vec<RecipientId> = addressed.recipients.into_iter().take(SHOWN).collect();
         let (planned, missing) = self.plan_page(tenant, &event, route.as_deref(), &ids).await?;
         let notifications: Vec<Value> = planned.iter().map(shown).collect();
         let mut unknown = addressed.unknown;
         unknown.extend(missing);
-        Ok(json!({"notifications": notifications, "unknown": unknown}))
+        Ok(json!({"notifications": notifications, "unknown": unknown, "recipients_not_shown": more}))
     }
 
     /// What a template says on every channel, for given data.
@@ -44,11 +45,16 @@ impl Pipeline {
         let version = match job.version {
             Some(version) => self.template_version(tenant, &job.name, version).await?,
             None => match self.template_head(tenant, &job.name).await? {
-                Some(head) => self.template_version(tenant, &job.name, head.published.unwrap_or(head.latest)).await?,
+                Some(head) => {
+                    self.template_version(tenant, &job.name, head.published.unwrap_or(head.latest)).await?
+                }
                 None => None,
             },
         };
-        let version = version.ok_or_else(|| Problem::not_found("template or version", &job.name))?;
+        let version = version.ok_or_else(|| match job.version {
+            Some(number) => Problem::not_found("version of the template", number),
+            None => Problem::not_found("template", &job.name),
+        })?;
         let owner = self.tenant(tenant).await?.ok_or_else(|| Problem::not_found("tenant", tenant))?;
         let (id, recipient) = match &job.recipient {
             Some(id) => {
@@ -90,9 +96,9 @@ impl Pipeline {
     ) -> Result<Value, FieldError> {
         let render = |window_open: bool| -> Result<Rendered, FieldError> {
             let job = RenderJob { tenant: tenant.as_str(), template, locale, channel, window_open, context };
-            self.renderer.render(&job).map_err(|error| {
-                FieldError::new("/data", format!("locale {locale}, {error}"))
-            })
+            self.renderer
+                .render(&job)
+                .map_err(|error| FieldError::new("/data", format!("locale {locale}, {error}")))
         };
         let part = template.template.locales.get(locale).and_then(|parts| parts.whatsapp.as_ref());
         match part {
@@ -137,7 +143,8 @@ fn shown(planned: &Planned) -> Value {
 }
 
 fn somebody(locale: Option<&str>) -> Result<(RecipientId, Recipient), FieldError> {
-    let id = RecipientId::try_from("preview".to_owned()).map_err(|e| FieldError::new("/recipient", e.to_string()))?;
+    let id = RecipientId::try_from("preview".to_owned())
+        .map_err(|e| FieldError::new("/recipient", e.to_string()))?;
     let recipient = Recipient {
         name: "Ada Example".to_owned(),
         email: None,
@@ -159,7 +166,9 @@ fn sample_event(
     data: &Map<String, Value>,
     now: carillon_domain::Timestamp,
 ) -> Result<Event, Vec<FieldError>> {
-    let input = EventInput::parse(json!({"type": name.as_str(), "source": "preview", "subject": "preview", "data": data}))?;
+    let input = EventInput::parse(
+        json!({"type": name.as_str(), "source": "preview", "subject": "preview", "data": data}),
+    )?;
     let id = EventId::from_idempotency_key(tenant, "preview");
     let extensions = std::collections::BTreeMap::new();
     Ok(Event { id, accepted_at: now, body_sha256: String::new(), input, extensions })

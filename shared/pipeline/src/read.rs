@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use carillon_domain::{
-    Channel, Delivery, DeliveryId, Event, EventId, EventType, Problem, ReceiptKind, RecipientId, StateKind, TenantId,
-    Timestamp,
+    Channel, Delivery, DeliveryId, Event, EventId, EventType, Problem, ReceiptKind, RecipientId, StateKind,
+    TenantId, Timestamp,
 };
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use crate::reproduce::Reproduced;
 use crate::store::keys::{self, Logged};
 
 /// How many days of the log one call looks through; a page may be short and say where to go on.
-const DAYS_A_CALL: i64 = 31;
+const DAYS_A_CALL: i64 = 40;
 
 /// How far back the log goes when the caller does not say.
 const DAYS_BACK: i64 = 30;
@@ -113,7 +113,8 @@ impl Pipeline {
         while views.len() < page.limit {
             let wanted = page.limit - views.len();
             let Some(sort_keys) = walk.next(self, tenant, Logged::Events, wanted).await? else { break };
-            let ids: Vec<EventId> = sort_keys.iter().filter_map(|s| id_of(s)?.to_owned().try_into().ok()).collect();
+            let ids: Vec<EventId> =
+                sort_keys.iter().filter_map(|s| id_of(s)?.to_owned().try_into().ok()).collect();
             for event in self.events(tenant, &ids).await?.into_iter().flatten() {
                 if event_type.is_none_or(|t| event.input.event_type == *t) {
                     views.push(self.view_of_event(tenant, &event).await?);
@@ -142,15 +143,28 @@ impl Pipeline {
     }
 
     /// Deliveries as callers see them, with their masked addresses.
-    pub async fn delivery_views(&self, tenant: &TenantId, found: &[Delivery]) -> Result<Vec<Value>, StoreError> {
+    pub async fn delivery_views(
+        &self,
+        tenant: &TenantId,
+        found: &[Delivery],
+    ) -> Result<Vec<Value>, StoreError> {
         let ids: Vec<RecipientId> = found.iter().map(|d| d.recipient_id.clone()).collect();
         let recipients = self.recipients(tenant, &ids).await?;
-        let masked = |d: &Delivery, r: &Option<carillon_domain::Recipient>| r.as_ref()?.masked_address(d.channel);
-        Ok(found.iter().zip(&recipients).map(|(d, (_, r))| delivery_json(d, masked(d, r).as_deref())).collect())
+        let masked =
+            |d: &Delivery, r: &Option<carillon_domain::Recipient>| r.as_ref()?.masked_address(d.channel);
+        Ok(found
+            .iter()
+            .zip(&recipients)
+            .map(|(d, (_, r))| delivery_json(d, masked(d, r).as_deref()))
+            .collect())
     }
 
     /// A delivery with its timeline and what it says.
-    pub async fn delivery_view(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Option<Value>, StoreError> {
+    pub async fn delivery_view(
+        &self,
+        tenant: &TenantId,
+        id: &DeliveryId,
+    ) -> Result<Option<Value>, StoreError> {
         let Some(delivery) = self.delivery(tenant, id).await? else { return Ok(None) };
         let mut views = self.delivery_views(tenant, std::slice::from_ref(&delivery)).await?;
         let mut view = views.pop().unwrap_or_default();
@@ -179,20 +193,24 @@ struct Walk {
 
 impl Walk {
     fn new(now: Timestamp, page: &LogPage) -> Result<Self, Problem> {
-        let from = page.from.unwrap_or_else(|| crate::deliver::plus(now, jiff::SignedDuration::from_hours(-24 * DAYS_BACK)));
+        let from = page
+            .from
+            .unwrap_or_else(|| crate::deliver::plus(now, jiff::SignedDuration::from_hours(-24 * DAYS_BACK)));
         let bound = match (&page.cursor, page.to) {
             (Some(cursor), _) => {
-                let well = cursor.split_once('#').is_some_and(|(ms, _)| ms.len() == 13 && ms.parse::<i64>().is_ok());
+                let well =
+                    cursor.split_once('#').is_some_and(|(ms, _)| ms.len() == 13 && ms.parse::<i64>().is_ok());
                 if !well {
-                    return Err(carillon_domain::FieldError::new("", "the cursor is not one that a list answered").into());
+                    return Err(StoreError::BadCursor.into());
                 }
                 Some(cursor.clone())
             }
             // Below every id of that millisecond.
-            (None, Some(to)) => Some(keys::millis(to)),
+            (None, Some(to)) => Some(keys::millis(to.min(now))),
             (None, None) => None,
         };
-        let start_ms = bound.as_deref().and_then(|b| b.get(..13)?.parse().ok()).unwrap_or_else(|| now.as_millisecond());
+        let start_ms =
+            bound.as_deref().and_then(|b| b.get(..13)?.parse().ok()).unwrap_or_else(|| now.as_millisecond());
         Ok(Self {
             // A clock that is a little ahead of ours may have written into the next day.
             day: start_ms.div_euclid(86_400_000) + i64::from(bound.is_none()),
@@ -227,7 +245,9 @@ impl Walk {
                 self.days_left -= 1;
             }
             let before = found.len();
-            found.retain(|s| s.get(..13).and_then(|ms| ms.parse::<i64>().ok()).is_some_and(|ms| ms >= self.from_ms));
+            found.retain(|s| {
+                s.get(..13).and_then(|ms| ms.parse::<i64>().ok()).is_some_and(|ms| ms >= self.from_ms)
+            });
             if found.len() < before {
                 // The rest is older than what was asked for.
                 self.day = self.last_day - 1;
@@ -272,7 +292,8 @@ fn delivery_json(d: &Delivery, address_masked: Option<&str>) -> Value {
     put("provider_message_id", json!(d.provider_message_id));
     put("created_at", json!(d.created_at));
     put("sent_at", json!(d.sent_at()));
-    let stored_in_feed = (d.channel == Channel::InApp && d.state.kind() == StateKind::Delivered).then_some(d.created_at);
+    let stored_in_feed =
+        (d.channel == Channel::InApp && d.state.kind() == StateKind::Delivered).then_some(d.created_at);
     put("delivered_at", json!(d.receipt_at(ReceiptKind::Delivered).or(stored_in_feed)));
     put("read_at", json!(d.receipt_at(ReceiptKind::Read)));
     put("failed_at", json!((d.state.kind() == StateKind::Failed).then_some(d.changed_at)));
@@ -281,7 +302,8 @@ fn delivery_json(d: &Delivery, address_masked: Option<&str>) -> Value {
 
 /// Everything that happened to a delivery, in order.
 fn timeline(d: &Delivery) -> Vec<Value> {
-    let mut entries: Vec<(Timestamp, u8, Value)> = vec![(d.created_at, 0, json!({"kind": "planned", "at": d.created_at}))];
+    let mut entries: Vec<(Timestamp, u8, Value)> =
+        vec![(d.created_at, 0, json!({"kind": "planned", "at": d.created_at}))];
     for (number, attempt) in &d.attempts {
         let entry = json!({
             "kind": "attempt",

@@ -145,7 +145,8 @@ mod tests {
 
     #[test]
     fn a_bounce_after_sent_fails_and_after_delivered_is_only_a_fact() {
-        let sent = received(&delivery(State::Sent), &receipt(ReceiptKind::Bounced, 1), Timestamp::UNIX_EPOCH).unwrap();
+        let sent = received(&delivery(State::Sent), &receipt(ReceiptKind::Bounced, 1), Timestamp::UNIX_EPOCH)
+            .unwrap();
         assert_eq!(sent.state, State::Failed(PlainReason::Bounced.into()));
         let arrived = delivery(State::Delivered);
         let arrived = received(&arrived, &receipt(ReceiptKind::Bounced, 1), Timestamp::UNIX_EPOCH).unwrap();

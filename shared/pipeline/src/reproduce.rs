@@ -21,16 +21,24 @@ impl Pipeline {
     /// Renders a delivery's message again.
     pub async fn reproduce(&self, tenant: &TenantId, delivery: &Delivery) -> Result<Reproduced, StoreError> {
         let gone = |what: &str| {
-            Reproduced::Impossible(Reason::Rejected("template".to_owned()), Some(format!("{what} is not there any more")))
+            Reproduced::Impossible(
+                Reason::Rejected("template".to_owned()),
+                Some(format!("{what} is not there any more")),
+            )
         };
         let Some(owner) = self.tenant(tenant).await? else { return Ok(gone("the tenant")) };
         let Some(event) = self.event(tenant, &delivery.event_id).await? else { return Ok(gone("the event")) };
-        let (Some(name), Some(version)) = (&delivery.template, delivery.version) else { return Ok(gone("the template")) };
+        let (Some(name), Some(version)) = (&delivery.template, delivery.version) else {
+            return Ok(gone("the template"));
+        };
         let Some(template) = self.template_version(tenant, name, version).await? else {
             return Ok(gone("the template version"));
         };
         let Some(recipient) = self.recipient(tenant, &delivery.recipient_id).await? else {
-            return Ok(Reproduced::Impossible(PlainReason::NoAddress.into(), Some("the recipient was removed".to_owned())));
+            return Ok(Reproduced::Impossible(
+                PlainReason::NoAddress.into(),
+                Some("the recipient was removed".to_owned()),
+            ));
         };
         let Some(address) = recipient.address(delivery.channel) else {
             return Ok(Reproduced::Impossible(PlainReason::NoAddress.into(), None));
@@ -46,9 +54,10 @@ impl Pipeline {
         };
         Ok(match self.renderer.render(&job) {
             Ok(message) => Reproduced::Message(address, message),
-            Err(error) => {
-                Reproduced::Impossible(Reason::Rejected("template".to_owned()), Some(bounded(&error.to_string())))
-            }
+            Err(error) => Reproduced::Impossible(
+                Reason::Rejected("template".to_owned()),
+                Some(bounded(&error.to_string())),
+            ),
         })
     }
 }

@@ -57,8 +57,9 @@ where
 
 fn parsed<T: DeserializeOwned>(body: Option<&str>) -> Result<T, WorkError> {
     // The error of serde_json can quote the message, which may hold personal data: only where it stopped is told.
-    serde_json::from_str(body.unwrap_or_default())
-        .map_err(|error| WorkError::Unreadable(format!("not readable at line {} column {}", error.line(), error.column())))
+    serde_json::from_str(body.unwrap_or_default()).map_err(|error| {
+        WorkError::Unreadable(format!("not readable at line {} column {}", error.line(), error.column()))
+    })
 }
 
 async fn caught(work: impl Future<Output = Result<(), WorkError>>) -> Result<(), WorkError> {
@@ -117,7 +118,10 @@ mod tests {
     async fn a_batch_worked_together_keeps_its_outcomes_with_their_messages() {
         let batch = event(&["1", "{", "3"]);
         let response = together(batch, |numbers: Vec<u32>| async move {
-            numbers.into_iter().map(|n| if n == 3 { Err(WorkError::Unreadable("three".to_owned())) } else { Ok(()) }).collect()
+            numbers
+                .into_iter()
+                .map(|n| if n == 3 { Err(WorkError::Unreadable("three".to_owned())) } else { Ok(()) })
+                .collect()
         })
         .await;
         assert_eq!(failed(&response), ["1", "2"]);

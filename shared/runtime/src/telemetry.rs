@@ -10,7 +10,8 @@ const DEFAULT: &str = "info";
 pub fn start() {
     let filter = crate::environment::optional("CARILLON_LOG").unwrap_or_else(|| DEFAULT.to_owned());
     let filter = EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new(DEFAULT));
-    let started = tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_env_filter(filter);
+    let started =
+        tracing_subscriber::fmt().json().flatten_event(true).with_current_span(false).with_env_filter(filter);
     if started.try_init().is_err() {
         tracing::debug!("logging was started before");
     }

@@ -1,6 +1,8 @@
 //! `cargo run --release --bin load -- [events] [recipients] [kill every ms]`: a load on `carillon dev` with an account of
 //! every delivery. Prints the rate; exits 1 when anything was lost or silently doubled.
 
+#![expect(clippy::expect_used, reason = "a load that cannot go on ends here, saying why")]
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -26,7 +28,7 @@ async fn main() -> ExitCode {
         "{} events, {} deliveries in {seconds:.1} s: {:.0} deliveries/s; killed {} times; {:?}",
         account.events,
         account.deliveries,
-        account.deliveries as f64 / seconds,
+        f64::from(u32::try_from(account.deliveries).unwrap_or(u32::MAX)) / seconds,
         account.kills,
         account.states
     );

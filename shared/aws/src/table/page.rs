@@ -86,7 +86,7 @@ fn decode(query: &Query, cursor: &str) -> Result<Attributes, StoreError> {
         return Ok(from_key(&Key::read_back(query.partition().to_owned(), cursor.to_owned())));
     }
     let Ok([pk, sk, index_sk]) = serde_json::from_str::<[String; 3]>(cursor) else {
-        return Err(StoreError::Refused("the place to go on from is not one that a page named".to_owned()));
+        return Err(StoreError::BadCursor);
     };
     let mut key = from_key(&Key::read_back(pk, sk));
     key.insert(partition.to_owned(), AttributeValue::S(query.partition().to_owned()));

@@ -270,7 +270,7 @@ async fn a_cursor_that_no_page_named_is_refused_or_stays_in_its_partition() {
         query.after = Some(after.to_owned());
         query
     };
-    assert!(matches!(table.query(&ask("nonsense")).await, Err(StoreError::Refused(_))));
+    assert!(matches!(table.query(&ask("nonsense")).await, Err(StoreError::BadCursor)));
     let page = table.query(&ask(r#"["globex","0","0"]"#)).await.unwrap();
     assert_eq!(sks(&page), Vec::<&str>::new());
 }

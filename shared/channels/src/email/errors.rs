@@ -1,5 +1,5 @@
-//! What the errors of SES mean, as data. Source: `reference/ses.md` 2.2, collected in November 2026 from the SES API v2
-//! model and the SES developer guide. It names credentials and server failures as groups; the codes of those groups are
+//! What the errors of SES mean, as data. Source: the SES API v2 model and the SES developer guide,
+//! collected in November 2026. They name credentials and server failures as groups; the codes of those groups are
 //! the usual ones of AWS APIs, from general knowledge. Read by `provider.rs`; the pipeline acts on the class.
 
 use carillon_pipeline::ports::RefusalClass::{

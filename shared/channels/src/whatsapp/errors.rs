@@ -1,6 +1,6 @@
 //! What Meta's error codes mean, as data. The same codes come in an answer and, hours later, in a webhook. Source:
-//! `reference/whatsapp.md` 1.6, collected in November 2026 from Meta's throttling page and, at second hand, from its page
-//! of error codes; not compared with Meta's pages since. Read by `provider.rs`; the pipeline acts on the class.
+//! Meta, WhatsApp Cloud API, "Throughput" and "Error codes", collected in November 2026, the latter at second hand; not
+//! compared with Meta's pages since. Read by `provider.rs`; the pipeline acts on the class.
 //!
 //! Meta throttles with HTTP 400, so the code decides and the status is only a fallback.
 

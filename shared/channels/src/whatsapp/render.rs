@@ -14,7 +14,7 @@ const TEXT: &str = "/whatsapp/text";
 /// Meta's limit of a text body (Cloud API, send messages, September 2026).
 const MAX_TEXT_CHARS: usize = 4_096;
 /// Meta refuses a template parameter with more spaces in a row than this, and with line breaks or tabs (general
-/// knowledge, `reference/whatsapp.md` 1.2).
+/// knowledge; Meta's pages do not state it).
 const MAX_SPACES: usize = 4;
 
 /// The texts of the part with their pointers.

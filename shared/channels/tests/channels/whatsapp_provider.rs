@@ -207,7 +207,7 @@ fn the_table_is_in_order_and_no_code_has_two_classes() {
     }
 }
 
-/// Transcribed from the reference a second time, by class; where that leaves a choice, `errors.rs` says what was chosen.
+/// Transcribed from its source a second time, by class; where that leaves a choice, `errors.rs` says what was chosen.
 #[test]
 fn every_code_has_the_class_of_the_reference() {
     use RefusalClass::{AccountStop, Ambiguous, Configuration, Hold, OurBug, Permanent, Throttle, Transient};

@@ -1,6 +1,6 @@
 //! Who the cloud is: its tenants, keys and numbers, made once, kept among the secrets, the same at every later start.
 
-use carillon_domain::ids::{api_key_text};
+use carillon_domain::ids::api_key_text;
 use carillon_domain::{Channel, KeyKind, Problem, Scope, Tenant, TenantId};
 use carillon_pipeline::Pipeline;
 use carillon_pipeline::bootstrap::{WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, ensure_secret};
@@ -65,7 +65,8 @@ impl From<Problem> for IdentityError {
 }
 
 pub(super) async fn first_tenant(pipeline: &Pipeline, url: &str) -> Result<Ready, IdentityError> {
-    let id: TenantId = FIRST_TENANT.parse().map_err(|_| StoreError::Refused("the first tenant's id".to_owned()))?;
+    let id: TenantId =
+        FIRST_TENANT.parse().map_err(|_| StoreError::Refused("the first tenant's id".to_owned()))?;
     let access = tenant(pipeline, &id, "Dev").await?;
     let shared = |name| ensure_secret(pipeline.secrets.as_ref(), pipeline.entropy.as_ref(), name);
     Ok(Ready {
@@ -82,7 +83,11 @@ pub(super) async fn first_tenant(pipeline: &Pipeline, url: &str) -> Result<Ready
 }
 
 /// A tenant with keys, and with channels on whatever providers the cloud has. Repeating it changes nothing.
-pub(super) async fn tenant(pipeline: &Pipeline, id: &TenantId, name: &str) -> Result<TenantAccess, IdentityError> {
+pub(super) async fn tenant(
+    pipeline: &Pipeline,
+    id: &TenantId,
+    name: &str,
+) -> Result<TenantAccess, IdentityError> {
     let tenant = Tenant {
         id: id.clone(),
         name: name.to_owned(),
@@ -99,13 +104,18 @@ pub(super) async fn tenant(pipeline: &Pipeline, id: &TenantId, name: &str) -> Re
         pipeline.configure_channel(id, Channel::Whatsapp, body).await?;
     }
     if pipeline.channel_configuration(id, Channel::Email).await?.is_none() {
-        let body = json!({"from": format!("{name} <notifications@{id}.example.com>")});
+        let body = json!({"from": format!("\"{}\" <notifications@{id}.example.com>", name.replace(['"', '\\'], ""))});
         pipeline.configure_channel(id, Channel::Email, body).await?;
     }
     Ok(TenantAccess { tenant: id.to_string(), api_key, admin_key, phone_number_id })
 }
 
-async fn kept_key(pipeline: &Pipeline, id: &TenantId, name: &str, scopes: &[Scope]) -> Result<String, StoreError> {
+async fn kept_key(
+    pipeline: &Pipeline,
+    id: &TenantId,
+    name: &str,
+    scopes: &[Scope],
+) -> Result<String, StoreError> {
     let secret = format!("{id}/dev/{name}");
     let known = pipeline.secrets.get(&secret).await?.into_iter().next();
     let text = if let Some(text) = known {

@@ -7,6 +7,7 @@ mod store;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +93,9 @@ impl Cloud {
         let listener = listener.doing(format!("listening on {}", settings.listen))?;
         let url = format!("http://{}", listener.local_addr().doing("reading the address listened on")?);
         if let Some(folder) = &settings.data {
-            std::fs::create_dir_all(folder).doing(format!("making the data folder {}", folder.display()))?;
+            // Personal data lies in it: only its owner may look.
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.doing(format!("making the data folder {}", folder.display()))?;
         }
         let journal = match &settings.data {
             Some(folder) => Journal::open(&folder.join("journal.db")),
@@ -107,7 +110,8 @@ impl Cloud {
         let store = store::Store::start(settings.data.as_deref()).await?;
         let queues = LocalQueues::open(Arc::clone(&journal), clock.clone(), QueueSettings::default()).await;
         let queues = queues.doing("opening the queues")?;
-        let hash_key = ensure_secret(secrets.as_ref(), entropy.as_ref(), HASH_KEY).await.doing("making the hash key")?;
+        let hash_key =
+            ensure_secret(secrets.as_ref(), entropy.as_ref(), HASH_KEY).await.doing("making the hash key")?;
         let pipeline = Arc::new(Pipeline {
             table: store.table(),
             queues: queues.clone(),
@@ -160,11 +164,16 @@ impl Cloud {
         self.store.stop().await;
     }
 
-    async fn whatsapp(&mut self, world: &World, url: Option<String>) -> Result<Arc<dyn Provider>, StartError> {
+    async fn whatsapp(
+        &mut self,
+        world: &World,
+        url: Option<String>,
+    ) -> Result<Arc<dyn Provider>, StartError> {
         let url = if let Some(url) = url {
             url
         } else {
-            let secret = self.pipeline.secrets.get(WHATSAPP_APP_SECRET).await.doing("reading the app secret")?;
+            let secret =
+                self.pipeline.secrets.get(WHATSAPP_APP_SECRET).await.doing("reading the app secret")?;
             let settings = GraphSettings {
                 webhook_url: format!("{}/webhooks/whatsapp", self.ready.url),
                 app_secret: secret.into_iter().next().unwrap_or_default(),
@@ -189,7 +198,10 @@ impl Cloud {
             let sink: EventSink = Arc::new(move |event| {
                 let queues = Arc::clone(&queues);
                 Box::pin(async move {
-                    queues.send_raw(Queue::Receipts, event.to_string()).await.map_err(|error| error.to_string())
+                    queues
+                        .send_raw(Queue::Receipts, event.to_string())
+                        .await
+                        .map_err(|error| error.to_string())
                 })
             });
             let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
@@ -238,10 +250,17 @@ impl Cloud {
             async move { Ok::<_, Infallible>(deliver_email::handle(&p, provider.as_ref(), event).await) }
         }));
         let p = Arc::clone(&pipeline);
-        self.tasks.spawn(poll(queues.clone(), Queue::Receipts, BATCH, CONCURRENCY, stopping(), move |event| {
-            let p = Arc::clone(&p);
-            async move { Ok::<_, Infallible>(receipts::handle(&p, event).await) }
-        }));
+        self.tasks.spawn(poll(
+            queues.clone(),
+            Queue::Receipts,
+            BATCH,
+            CONCURRENCY,
+            stopping(),
+            move |event| {
+                let p = Arc::clone(&p);
+                async move { Ok::<_, Infallible>(receipts::handle(&p, event).await) }
+            },
+        ));
         self.tasks.spawn(sweep(pipeline, stopping()));
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use crate::journal::{Journal, JournalError, chain, millis};
 use crate::outbox::{OutboxItem, record};
 
-/// How many receipts are posted at once. Meta batches up to 1,000 (reference whatsapp.md 1.5).
+/// How many receipts are posted at once. Meta batches up to 1,000 (Meta, "Webhooks").
 const BATCH: usize = 100;
 
 /// The wait after the first post that was not taken; it doubles with each.

@@ -1,5 +1,5 @@
 //! What Lambda's event source mapping does for a function that reports batch item failures: receives batches from a
-//! queue, calls the handler, deletes what it handled and releases what it did not. Facts: reference aws.md 3.2.
+//! queue, calls the handler, deletes what it handled and releases what it did not. Facts: AWS Lambda developer guide, "Using Lambda with Amazon SQS".
 
 use std::collections::HashSet;
 use std::fmt::Display;

@@ -40,13 +40,24 @@ pub(crate) fn delivery_item(tenant: &TenantId, delivery: &Delivery) -> Result<It
 /// When sweep-due has to look at a delivery; none while a queue message or a receipt moves it.
 fn due_at(delivery: &Delivery) -> Option<Timestamp> {
     match delivery.state.kind() {
-        StateKind::Held => Some(delivery.held_until.map_or(delivery.expires_at, |until| until.min(delivery.expires_at))),
+        StateKind::Held => {
+            Some(delivery.held_until.map_or(delivery.expires_at, |until| until.min(delivery.expires_at)))
+        }
         StateKind::Retrying => delivery.retry_at.or(Some(delivery.expires_at)),
         // Queued by the sweep, which looks again in case that message was lost.
         StateKind::Pending => delivery.retry_at,
         StateKind::InDoubt if !delivery.state.is_settled() => delivery.retry_at.or(Some(delivery.expires_at)),
         _ => None,
     }
+}
+
+/// Refuses a move that the table of moves does not have: a fault of ours must not be stored.
+fn legal(before: &Delivery, after: &Delivery) -> Result<(), StoreError> {
+    let (from, to) = (before.state.kind(), after.state.kind());
+    if from == to || from.may_become(to) {
+        return Ok(());
+    }
+    Err(StoreError::Refused(format!("a delivery cannot go from {from} to {to}")))
 }
 
 /// The update that turns one form of a delivery into the next.
@@ -68,7 +79,11 @@ impl Pipeline {
         let mut writes = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
             let key = keys::delivery(tenant, &delivery.id);
-            writes.push(Write::Put { key, item: delivery_item(tenant, delivery)?, only_if: vec![Check::Absent] });
+            writes.push(Write::Put {
+                key,
+                item: delivery_item(tenant, delivery)?,
+                only_if: vec![Check::Absent],
+            });
         }
         let mut found = Vec::with_capacity(deliveries.len());
         for answer in self.table.write_each(writes).await {
@@ -91,7 +106,7 @@ impl Pipeline {
         let mut wanted = Vec::with_capacity(changes.len());
         for (before, mut after) in changes {
             after.rev = before.rev + 1;
-            match change(tenant, &before, &after) {
+            match legal(&before, &after).and_then(|()| change(tenant, &before, &after)) {
                 Ok(write) => {
                     writes.push(write);
                     wanted.push(Ok(after));
@@ -131,7 +146,11 @@ impl Pipeline {
     }
 
     /// Several deliveries, in the order of their ids; a moment old.
-    pub async fn deliveries(&self, tenant: &TenantId, ids: &[DeliveryId]) -> Result<Vec<Delivery>, StoreError> {
+    pub async fn deliveries(
+        &self,
+        tenant: &TenantId,
+        ids: &[DeliveryId],
+    ) -> Result<Vec<Delivery>, StoreError> {
         let keys: Vec<_> = ids.iter().map(|id| keys::delivery(tenant, id)).collect();
         self.table.get_many(&keys).await?.into_iter().flatten().map(from_item).collect()
     }
@@ -169,8 +188,10 @@ impl Pipeline {
             limit: limit + 1,
             ..keys::partition(String::new(), limit + 1, None)
         };
-        let found = shards::merged(self.table.as_ref(), partitions, &query, Index::ByDay.attributes().1).await?;
-        let sort_keys = found.into_iter().map(|(sort, _, _)| sort).filter(|sort| Some(sort.as_str()) != below);
+        let found =
+            shards::merged(self.table.as_ref(), partitions, &query, Index::ByDay.attributes().1).await?;
+        let sort_keys =
+            found.into_iter().map(|(sort, _, _)| sort).filter(|sort| Some(sort.as_str()) != below);
         Ok(sort_keys.take(limit).collect())
     }
 
@@ -181,11 +202,18 @@ impl Pipeline {
         let sort = format!("{}#{tenant}#{id}", keys::millis(self.now()));
         let item = [(pk.to_owned(), keys::lookups::due(shard).into()), (sk.to_owned(), sort.into())];
         let key = keys::unqueued_event(tenant, id);
-        self.table.write(Write::Put { key, item: item.into_iter().collect(), only_if: Vec::new() }).await.map(drop)
+        self.table
+            .write(Write::Put { key, item: item.into_iter().collect(), only_if: Vec::new() })
+            .await
+            .map(drop)
     }
 
     /// Forgets that an event could not be queued.
-    pub(crate) async fn delete_unqueued_event(&self, tenant: &TenantId, id: &EventId) -> Result<(), StoreError> {
+    pub(crate) async fn delete_unqueued_event(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+    ) -> Result<(), StoreError> {
         let key = keys::unqueued_event(tenant, id);
         self.table.write(Write::Delete { key, only_if: Vec::new() }).await.map(drop)
     }

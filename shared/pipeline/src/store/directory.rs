@@ -1,5 +1,7 @@
 //! The directory: recipients, their addresses, groups and members.
 
+use std::collections::BTreeSet;
+
 use carillon_domain::{GroupName, Recipient, RecipientId, RecipientKey, TenantId};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,9 @@ use crate::ports::{Check, Index, Query, StoreError, TransactError, Write};
 pub struct StoredRecipient {
     /// Their id.
     pub id: RecipientId,
+    /// Counts the writes: each says which one it follows.
+    #[serde(default)]
+    pub rev: u32,
     /// The person.
     #[serde(flatten)]
     pub recipient: Recipient,
@@ -47,7 +52,11 @@ impl Pipeline {
     }
 
     /// A recipient, as of now.
-    pub async fn recipient(&self, tenant: &TenantId, id: &RecipientId) -> Result<Option<Recipient>, StoreError> {
+    pub async fn recipient(
+        &self,
+        tenant: &TenantId,
+        id: &RecipientId,
+    ) -> Result<Option<Recipient>, StoreError> {
         let key = keys::recipient(tenant, &self.recipient_key(tenant, id));
         let stored: Option<StoredRecipient> = self.table.get(&key).await?.map(from_item).transpose()?;
         Ok(stored.map(|s| s.recipient))
@@ -76,12 +85,14 @@ impl Pipeline {
         let person = self.recipient_key(tenant, id);
         let key = keys::recipient(tenant, &person);
         let before: Option<StoredRecipient> = self.table.get(&key).await?.map(from_item).transpose()?;
-        let mut item = to_item(&StoredRecipient { id: id.clone(), recipient: recipient.clone() })?;
+        let rev = before.as_ref().map_or(0, |b| b.rev) + 1;
+        let mut item = to_item(&StoredRecipient { id: id.clone(), rev, recipient: recipient.clone() })?;
         let (pk, sk) = Index::ByParent.attributes();
         let shard = keys::shard(person.as_str(), keys::RECIPIENT_SHARDS);
         item.insert(pk.to_owned(), keys::recipients(tenant, shard).into());
         item.insert(sk.to_owned(), id.as_str().into());
-        let mut writes = vec![Write::Put { key, item, only_if: Vec::new() }];
+        let only_if = vec![before.as_ref().map_or(Check::Absent, |b| Check::Equals("rev", b.rev.into()))];
+        let mut writes = vec![Write::Put { key, item, only_if }];
         let old_phone = before.as_ref().and_then(|b| b.recipient.phone.as_ref());
         if old_phone != recipient.phone.as_ref() {
             if let Some(phone) = &recipient.phone {
@@ -102,14 +113,15 @@ impl Pipeline {
         match self.table.transact(writes).await {
             Ok(()) if before.is_some() => Ok(PutRecipient::Replaced),
             Ok(()) => Ok(PutRecipient::Created),
-            Err(TransactError::Conflict { found, .. }) => {
-                match found.map(from_item::<AddressOwner>).transpose()? {
+            // Somebody else changed the recipient, or took the number, in between: what they did comes first.
+            Err(TransactError::Conflict { at, found }) => match found {
+                Some(found) if at > 0 => match from_item::<AddressOwner>(found)?.recipient_id {
                     // The transaction was repeated by the client library after its own answer was lost.
-                    Some(owner) if owner.recipient_id == *id => Ok(PutRecipient::Replaced),
-                    Some(owner) => Ok(PutRecipient::PhoneTaken(owner.recipient_id)),
-                    None => Err(StoreError::Conflict(None)),
-                }
-            }
+                    owner if owner == *id => Ok(PutRecipient::Replaced),
+                    owner => Ok(PutRecipient::PhoneTaken(owner)),
+                },
+                found => Err(StoreError::Conflict(found)),
+            },
             Err(TransactError::Store(error)) => Err(error),
         }
     }
@@ -124,7 +136,24 @@ impl Pipeline {
             writes.push(Write::Delete { key, only_if: Vec::new() });
         }
         self.table.transact(writes).await.map_err(conflict_as_store)?;
+        self.leave_all_groups(tenant, id).await?;
         Ok(true)
+    }
+
+    async fn leave_all_groups(&self, tenant: &TenantId, id: &RecipientId) -> Result<(), StoreError> {
+        let partition = keys::memberships(tenant, &self.recipient_key(tenant, id));
+        let mut after = None;
+        loop {
+            let query = Query { index: Index::ByParent, ..keys::partition(partition.clone(), 100, after) };
+            let page = self.table.query(&query).await?;
+            let leave =
+                page.items.into_iter().map(|(key, _)| Write::Delete { key, only_if: Vec::new() }).collect();
+            self.table.write_each(leave).await.into_iter().try_for_each(|left| left.map(drop))?;
+            after = page.next;
+            if after.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// A page of a tenant's recipients by id, after a given id.
@@ -133,7 +162,7 @@ impl Pipeline {
         tenant: &TenantId,
         limit: usize,
         after: Option<&str>,
-    ) -> Result<Vec<StoredRecipient>, StoreError> {
+    ) -> Result<(Vec<StoredRecipient>, Option<String>), StoreError> {
         let partitions = (0..keys::RECIPIENT_SHARDS).map(|shard| keys::recipients(tenant, shard));
         let query = Query {
             index: Index::ByParent,
@@ -141,10 +170,13 @@ impl Pipeline {
             from: after.map(|id| format!("{id}\u{1}")),
             ..keys::partition(String::new(), limit, None)
         };
-        let found = shards::merged(self.table.as_ref(), partitions, &query, Index::ByParent.attributes().1).await?;
+        let found =
+            shards::merged(self.table.as_ref(), partitions, &query, Index::ByParent.attributes().1).await?;
+        // From the index, which may still name somebody who is gone: a short page is not the last one.
+        let next = found.last().filter(|_| found.len() == limit).map(|(id, _, _)| id.clone());
         let keys: Vec<_> = found.into_iter().map(|(_, key, _)| key).collect();
         let items = self.table.get_many(&keys).await?;
-        items.into_iter().flatten().map(from_item).collect()
+        Ok((items.into_iter().flatten().map(from_item).collect::<Result<_, _>>()?, next))
     }
 
     /// A group, if there is one.
@@ -153,14 +185,23 @@ impl Pipeline {
     }
 
     /// Which of these groups do not exist.
-    pub async fn unknown_groups(&self, tenant: &TenantId, names: &[GroupName]) -> Result<Vec<GroupName>, StoreError> {
+    pub async fn unknown_groups(
+        &self,
+        tenant: &TenantId,
+        names: &[GroupName],
+    ) -> Result<Vec<GroupName>, StoreError> {
         let keys: Vec<_> = names.iter().map(|name| keys::group(tenant, name)).collect();
         let items = self.table.get_many(&keys).await?;
         Ok(names.iter().zip(items).filter(|(_, item)| item.is_none()).map(|(name, _)| name.clone()).collect())
     }
 
     /// Stores a group's head. Answers whether it is new.
-    pub async fn put_group(&self, tenant: &TenantId, name: &GroupName, group: &Group) -> Result<bool, StoreError> {
+    pub async fn put_group(
+        &self,
+        tenant: &TenantId,
+        name: &GroupName,
+        group: &Group,
+    ) -> Result<bool, StoreError> {
         let new = self.group(tenant, name).await?.is_none();
         let write = Write::Put { key: keys::group(tenant, name), item: to_item(group)?, only_if: Vec::new() };
         self.table.write(write).await?;
@@ -205,7 +246,11 @@ impl Pipeline {
     }
 
     /// Every member of a group, by id.
-    pub async fn all_members(&self, tenant: &TenantId, group: &GroupName) -> Result<Vec<RecipientId>, StoreError> {
+    pub async fn all_members(
+        &self,
+        tenant: &TenantId,
+        group: &GroupName,
+    ) -> Result<Vec<RecipientId>, StoreError> {
         let mut members = Vec::new();
         let mut after = None;
         loop {
@@ -226,7 +271,10 @@ impl Pipeline {
         add: &[RecipientId],
         remove: &[RecipientId],
     ) -> Result<(), StoreError> {
-        let put = |id| Write::Put { key: keys::member(tenant, group, id), item: member_item(), only_if: Vec::new() };
+        let put = |id| {
+            let item = member_item(tenant, &self.recipient_key(tenant, id), group);
+            Write::Put { key: keys::member(tenant, group, id), item, only_if: Vec::new() }
+        };
         let delete = |id| Write::Delete { key: keys::member(tenant, group, id), only_if: Vec::new() };
         let writes = add.iter().map(put).chain(remove.iter().map(delete)).collect();
         self.table.write_each(writes).await.into_iter().try_for_each(|written| written.map(drop))
@@ -239,19 +287,33 @@ impl Pipeline {
         group: &GroupName,
         members: &[RecipientId],
     ) -> Result<(), StoreError> {
+        let wanted: BTreeSet<&RecipientId> = members.iter().collect();
         let gone: Vec<RecipientId> =
-            self.all_members(tenant, group).await?.into_iter().filter(|id| !members.contains(id)).collect();
+            self.all_members(tenant, group).await?.into_iter().filter(|id| !wanted.contains(id)).collect();
         self.change_members(tenant, group, members, &gone).await
     }
 
     /// Whether a recipient is a member of a group.
-    pub async fn is_member(&self, tenant: &TenantId, group: &GroupName, id: &RecipientId) -> Result<bool, StoreError> {
+    pub async fn is_member(
+        &self,
+        tenant: &TenantId,
+        group: &GroupName,
+        id: &RecipientId,
+    ) -> Result<bool, StoreError> {
         Ok(self.table.get(&keys::member(tenant, group, id)).await?.is_some())
     }
 }
 
-fn member_item() -> crate::ports::Item {
-    std::iter::once(("v".to_owned(), 1.into())).collect()
+/// A membership, listed under its recipient so that it goes with them.
+fn member_item(tenant: &TenantId, recipient: &RecipientKey, group: &GroupName) -> crate::ports::Item {
+    let (pk, sk) = Index::ByParent.attributes();
+    [
+        ("v".to_owned(), 1.into()),
+        (pk.to_owned(), keys::memberships(tenant, recipient).into()),
+        (sk.to_owned(), group.as_str().into()),
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn name_of<T: TryFrom<String>>(text: &str) -> Result<T, StoreError> {

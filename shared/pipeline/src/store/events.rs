@@ -49,7 +49,8 @@ impl Pipeline {
 
     /// An event.
     pub async fn event(&self, tenant: &TenantId, id: &EventId) -> Result<Option<Event>, StoreError> {
-        let event: Option<Event> = self.table.get(&keys::event(tenant, id)).await?.map(from_item).transpose()?;
+        let event: Option<Event> =
+            self.table.get(&keys::event(tenant, id)).await?.map(from_item).transpose()?;
         Ok(event.map(restored))
     }
 
@@ -66,8 +67,17 @@ impl Pipeline {
     }
 
     /// Records that fan-out is complete. The first record stays.
-    pub async fn put_event_plan(&self, tenant: &TenantId, id: &EventId, plan: &EventPlan) -> Result<(), StoreError> {
-        let write = Write::Put { key: keys::event_plan(tenant, id), item: to_item(plan)?, only_if: vec![Check::Absent] };
+    pub async fn put_event_plan(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+        plan: &EventPlan,
+    ) -> Result<(), StoreError> {
+        let write = Write::Put {
+            key: keys::event_plan(tenant, id),
+            item: to_item(plan)?,
+            only_if: vec![Check::Absent],
+        };
         match self.table.write(write).await {
             Ok(_) | Err(StoreError::Conflict(_)) => Ok(()),
             Err(error) => Err(error),

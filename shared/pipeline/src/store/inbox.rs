@@ -98,6 +98,9 @@ impl Pipeline {
         limit: usize,
         after: Option<String>,
     ) -> Result<(Vec<InboxItem>, Option<String>), StoreError> {
+        if after.as_ref().is_some_and(|cursor| !cursor.starts_with("I#")) {
+            return Err(StoreError::BadCursor);
+        }
         let page = self.table.query(&keys::inbox_items(tenant, recipient, limit, after)).await?;
         let items = page.items.into_iter().map(|(_, item)| from_item(item));
         Ok((items.collect::<Result<_, _>>()?, page.next))
@@ -105,7 +108,8 @@ impl Pipeline {
 
     /// How many items of a recipient's feed are unread.
     pub async fn unread_count(&self, tenant: &TenantId, recipient: &RecipientKey) -> Result<i64, StoreError> {
-        let head: Option<InboxHead> = self.table.get(&keys::inbox(tenant, recipient)).await?.map(from_item).transpose()?;
+        let head: Option<InboxHead> =
+            self.table.get(&keys::inbox(tenant, recipient)).await?.map(from_item).transpose()?;
         Ok(head.unwrap_or_default().unread)
     }
 }

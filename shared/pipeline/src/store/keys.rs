@@ -2,7 +2,8 @@
 //! exceptions are the look-ups at the end, which yield a tenant and nothing else.
 
 use carillon_domain::{
-    Channel, DeliveryId, EventId, EventType, GroupName, RecipientId, RecipientKey, TemplateName, TenantId, Timestamp,
+    Channel, DeliveryId, EventId, EventType, GroupName, RecipientId, RecipientKey, TemplateName, TenantId,
+    Timestamp,
 };
 
 use crate::ports::{Index, Key, Query};
@@ -71,6 +72,11 @@ pub(crate) fn members(tenant: &TenantId, group: &GroupName) -> String {
     format!("T#{tenant}#MEMBERS#{group}")
 }
 
+/// The list of the groups that a recipient is a member of.
+pub(crate) fn memberships(tenant: &TenantId, recipient: &RecipientKey) -> String {
+    format!("T#{tenant}#R#{recipient}")
+}
+
 /// The partition of everything about one recipient: the person, their deliveries, their inbox.
 fn person(tenant: &TenantId, recipient: &RecipientKey) -> String {
     format!("T#{tenant}#R#{recipient}")
@@ -110,7 +116,12 @@ pub(crate) fn inbox(tenant: &TenantId, recipient: &RecipientKey) -> Key {
 }
 
 /// The newest items of a feed.
-pub(crate) fn inbox_items(tenant: &TenantId, recipient: &RecipientKey, limit: usize, after: Option<String>) -> Query {
+pub(crate) fn inbox_items(
+    tenant: &TenantId,
+    recipient: &RecipientKey,
+    limit: usize,
+    after: Option<String>,
+) -> Query {
     Query {
         index: Index::Table,
         partition: person(tenant, recipient),

@@ -43,12 +43,20 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => {
-                let mut problem = Self::new(ProblemKind::Unavailable, "The store cannot be reached. Try again.");
+                let mut problem =
+                    Self::new(ProblemKind::Unavailable, "The store cannot be reached. Try again.");
                 problem.retry_after_s = Some(2);
                 problem
             }
-            StoreError::Conflict(_) => Self::new(ProblemKind::Conflict, "Somebody else changed it at the same time."),
-            StoreError::Refused(_) => Self::new(ProblemKind::Internal, "The store did not take it; this is our fault."),
+            StoreError::Conflict(_) => {
+                Self::new(ProblemKind::Conflict, "Somebody else changed it at the same time.")
+            }
+            StoreError::BadCursor => {
+                Self::new(ProblemKind::Malformed, "The cursor is not one that a list answered.")
+            }
+            StoreError::Refused(_) => {
+                Self::new(ProblemKind::Internal, "The store did not take it; this is our fault.")
+            }
         }
     }
 }

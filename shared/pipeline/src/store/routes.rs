@@ -10,7 +10,11 @@ use crate::ports::{Check, StoreError, Write};
 
 impl Pipeline {
     /// The route of an event type, at most a moment old.
-    pub async fn route(&self, tenant: &TenantId, event_type: &EventType) -> Result<Option<Arc<Route>>, StoreError> {
+    pub async fn route(
+        &self,
+        tenant: &TenantId,
+        event_type: &EventType,
+    ) -> Result<Option<Arc<Route>>, StoreError> {
         let cached = (tenant.clone(), event_type.as_str().to_owned());
         if let Some(route) = self.remembered.routes.get(&cached, self.now()) {
             return Ok(Some(route));
@@ -20,7 +24,12 @@ impl Pipeline {
     }
 
     /// Stores a route. Answers whether it is new.
-    pub async fn put_route(&self, tenant: &TenantId, event_type: &EventType, route: &Route) -> Result<bool, StoreError> {
+    pub async fn put_route(
+        &self,
+        tenant: &TenantId,
+        event_type: &EventType,
+        route: &Route,
+    ) -> Result<bool, StoreError> {
         let key = keys::route(tenant, event_type);
         let new = self.table.get(&key).await?.is_none();
         self.table.write(Write::Put { key, item: to_item(route)?, only_if: Vec::new() }).await?;

@@ -17,7 +17,9 @@ pub(crate) async fn merged(
     let mut all: Vec<(String, Key, Item)> = pages
         .into_iter()
         .flat_map(|page| page.items)
-        .map(|(key, item)| (item.get(sort_key).and_then(|v| v.as_str()).unwrap_or_default().to_owned(), key, item))
+        .map(|(key, item)| {
+            (item.get(sort_key).and_then(|v| v.as_str()).unwrap_or_default().to_owned(), key, item)
+        })
         .collect();
     all.sort_by(|a, b| if template.descending { b.0.cmp(&a.0) } else { a.0.cmp(&b.0) });
     all.truncate(template.limit);

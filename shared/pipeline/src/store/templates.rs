@@ -81,7 +81,8 @@ impl Pipeline {
                 n => self.template_version(tenant, name, n).await?.is_some_and(|v| v.template == *template),
             };
             let version = if unchanged { newest } else { newest + 1 };
-            let published = if publish { Some(version) } else { before.as_ref().and_then(|head| head.published) };
+            let published =
+                if publish { Some(version) } else { before.as_ref().and_then(|head| head.published) };
             let head = TemplateHead { published, latest: version };
             if before.as_ref() == Some(&head) {
                 return Ok((version, head, false));
@@ -90,7 +91,8 @@ impl Pipeline {
                 None => vec![Check::Absent],
                 Some(before) => vec![Check::Equals("latest", before.latest.into())],
             };
-            let mut writes = vec![Write::Put { key: keys::template(tenant, name), item: to_item(&head)?, only_if }];
+            let mut writes =
+                vec![Write::Put { key: keys::template(tenant, name), item: to_item(&head)?, only_if }];
             if !unchanged {
                 let value = TemplateVersion { name: name.clone(), version, template: template.clone() };
                 let key = keys::template_version(tenant, name, version);
@@ -109,7 +111,12 @@ impl Pipeline {
     }
 
     /// Publishes a version, newer or older than the one in use. Answers whether there is such a version.
-    pub async fn publish_template(&self, tenant: &TenantId, name: &TemplateName, version: u32) -> Result<bool, StoreError> {
+    pub async fn publish_template(
+        &self,
+        tenant: &TenantId,
+        name: &TemplateName,
+        version: u32,
+    ) -> Result<bool, StoreError> {
         if self.template_version(tenant, name, version).await?.is_none() {
             return Ok(false);
         }
@@ -141,7 +148,8 @@ impl Pipeline {
         limit: usize,
         after: Option<String>,
     ) -> Result<(Vec<u32>, Option<String>), StoreError> {
-        let page = self.table.query(&keys::partition(keys::template_versions(tenant, name), limit, after)).await?;
+        let page =
+            self.table.query(&keys::partition(keys::template_versions(tenant, name), limit, after)).await?;
         Ok((page.items.iter().filter_map(|(key, _)| key.sk().parse().ok()).collect(), page.next))
     }
 }

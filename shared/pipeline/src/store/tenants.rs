@@ -72,17 +72,23 @@ impl Pipeline {
 
     /// Stores a key under its hash; the key itself is stored nowhere.
     pub async fn put_api_key(&self, hash: &str, key: &ApiKey) -> Result<(), StoreError> {
-        let write = Write::Put { key: keys::lookups::api_key(hash), item: to_item(key)?, only_if: Vec::new() };
+        let write =
+            Write::Put { key: keys::lookups::api_key(hash), item: to_item(key)?, only_if: Vec::new() };
         self.table.write(write).await.map(drop)
     }
 
     /// The tenant that sends from a WhatsApp phone-number id.
-    pub async fn tenant_of_phone_number(&self, phone_number_id: &str) -> Result<Option<Arc<TenantId>>, StoreError> {
+    pub async fn tenant_of_phone_number(
+        &self,
+        phone_number_id: &str,
+    ) -> Result<Option<Arc<TenantId>>, StoreError> {
         let cached = phone_number_id.to_owned();
         if let Some(tenant) = self.remembered.phone_numbers.get(&cached, self.now()) {
             return Ok(Some(tenant));
         }
-        let Some(item) = self.table.get(&keys::lookups::phone_number(phone_number_id)).await? else { return Ok(None) };
+        let Some(item) = self.table.get(&keys::lookups::phone_number(phone_number_id)).await? else {
+            return Ok(None);
+        };
         let owner: PhoneNumberOwner = from_item(item)?;
         Ok(Some(self.remembered.phone_numbers.put(cached, owner.tenant, self.now())))
     }
@@ -103,8 +109,11 @@ impl Pipeline {
         channel: Channel,
         configuration: &ChannelConfiguration,
     ) -> Result<bool, StoreError> {
-        let mut writes =
-            vec![Write::Put { key: keys::channel(tenant, channel), item: to_item(configuration)?, only_if: Vec::new() }];
+        let mut writes = vec![Write::Put {
+            key: keys::channel(tenant, channel),
+            item: to_item(configuration)?,
+            only_if: Vec::new(),
+        }];
         if let ChannelConfiguration::Whatsapp { phone_number_id, .. } = configuration {
             let key = keys::lookups::phone_number(phone_number_id);
             let stored = self.table.get(&key).await?;
@@ -113,7 +122,21 @@ impl Pipeline {
                 return Ok(false);
             }
             let only_if = if owner.is_none() { vec![Check::Absent] } else { vec![Check::Present] };
-            writes.push(Write::Put { key, item: to_item(&PhoneNumberOwner { tenant: tenant.clone() })?, only_if });
+            writes.push(Write::Put {
+                key,
+                item: to_item(&PhoneNumberOwner { tenant: tenant.clone() })?,
+                only_if,
+            });
+        }
+        let before = self.channel_configuration(tenant, channel).await?;
+        if let (
+            Some(ChannelConfiguration::Whatsapp { phone_number_id: old, .. }),
+            ChannelConfiguration::Whatsapp { phone_number_id: new, .. },
+        ) = (&before, configuration)
+            && old != new
+        {
+            writes.push(Write::Delete { key: keys::lookups::phone_number(old), only_if: Vec::new() });
+            self.remembered.phone_numbers.forget(old);
         }
         self.remembered.accounts.forget(&(tenant.clone(), channel));
         match self.table.transact(writes).await {
@@ -124,7 +147,11 @@ impl Pipeline {
     }
 
     /// Where a tenant's messages on a channel are sent from; none when it is not configured.
-    pub async fn account(&self, tenant: &TenantId, channel: Channel) -> Result<Option<Arc<Account>>, StoreError> {
+    pub async fn account(
+        &self,
+        tenant: &TenantId,
+        channel: Channel,
+    ) -> Result<Option<Arc<Account>>, StoreError> {
         let cached = (tenant.clone(), channel);
         if let Some(account) = self.remembered.accounts.get(&cached, self.now()) {
             return Ok(Some(account));
@@ -136,7 +163,9 @@ impl Pipeline {
                 let Some(token) = tokens.into_iter().next() else { return Ok(None) };
                 Account::Whatsapp { phone_number_id, api_version, token }
             }
-            Some(ChannelConfiguration::Email { from, configuration_set, .. }) => Account::Email { from, configuration_set },
+            Some(ChannelConfiguration::Email { from, configuration_set, .. }) => {
+                Account::Email { from, configuration_set }
+            }
         };
         Ok(Some(self.remembered.accounts.put(cached, account, self.now())))
     }

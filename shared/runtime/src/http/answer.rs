@@ -1,7 +1,7 @@
 //! What a handler answers, before it is an HTTP response.
 
 use carillon_domain::Problem;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -60,6 +60,9 @@ impl Answer {
         if let Some(seconds) = problem.retry_after_s {
             answer.headers.push((RETRY_AFTER, seconds.to_string()));
         }
+        if let Some(methods) = &problem.allow {
+            answer.headers.push((ALLOW, methods.clone()));
+        }
         if answer.status == 401 {
             answer.headers.push((WWW_AUTHENTICATE, "Bearer".to_owned()));
         }
@@ -77,7 +80,8 @@ impl Answer {
     #[must_use]
     pub fn into_response(self) -> Response<Vec<u8>> {
         let mut response = Response::new(self.body);
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         for (name, value) in self.headers {

@@ -45,6 +45,8 @@ pub struct Call {
     pub path: &'static str,
     /// Who may make it.
     pub access: Access,
+    /// The parameters that its query may have; others are refused, because a typo must not be silent.
+    pub query: &'static [&'static str],
     /// The largest body, in bytes.
     pub limit: usize,
     /// What it does.
@@ -78,13 +80,20 @@ impl Call {
     /// A call that needs a key with a scope.
     #[must_use]
     pub const fn keyed(method: Verb, path: &'static str, scope: Scope, handler: Handler) -> Self {
-        Self { method, path, access: Access::Key(scope), limit: BODY_LIMIT, handler }
+        Self { method, path, access: Access::Key(scope), query: &[], limit: BODY_LIMIT, handler }
     }
 
     /// A call that anybody may make.
     #[must_use]
     pub const fn public(method: Verb, path: &'static str, handler: Handler) -> Self {
-        Self { method, path, access: Access::Public, limit: BODY_LIMIT, handler }
+        Self { method, path, access: Access::Public, query: &[], limit: BODY_LIMIT, handler }
+    }
+
+    /// The same call with these query parameters.
+    #[must_use]
+    pub const fn querying(mut self, names: &'static [&'static str]) -> Self {
+        self.query = names;
+        self
     }
 
     /// The same call with another body limit.
@@ -157,7 +166,10 @@ impl Service {
             }
             Err(_) => {
                 tracing::error!(http.path = %template_free(&path), "a handler panicked");
-                Answer::problem(&Problem::new(ProblemKind::Internal, "This is our fault and has been logged."), &path)
+                Answer::problem(
+                    &Problem::new(ProblemKind::Internal, "This is our fault and has been logged."),
+                    &path,
+                )
             }
         };
         answer.into_response()
@@ -173,29 +185,35 @@ impl Service {
         let method = if parts.method == Method::HEAD { "GET" } else { parts.method.as_str() };
         let Some(call) = here.iter().find(|call| call.method.as_str() == method) else {
             let allowed = here.iter().map(|call| call.method.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(Problem::new(ProblemKind::MethodNotAllowed, format!("{} takes {allowed}.", parts.uri.path())));
+            let mut problem =
+                Problem::new(ProblemKind::MethodNotAllowed, format!("{} takes {allowed}.", parts.uri.path()));
+            problem.allow = Some(allowed);
+            return Err(problem);
         };
         if body.len() > call.limit {
-            let detail = format!("The body has {} bytes; this call takes at most {}.", body.len(), call.limit);
+            let detail =
+                format!("The body has {} bytes; this call takes at most {}.", body.len(), call.limit);
             return Err(Problem::new(ProblemKind::TooLarge, detail));
         }
         let caller = match call.access {
             Access::Public => None,
             Access::Key(scope) => {
-                let header = parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+                let header =
+                    parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
                 let caller = self.pipeline.authenticate(header).await?;
                 require(&caller, scope)?;
                 Some(caller)
             }
         };
         let request = Request::new(&parts, &found.params, body, caller)?;
+        request.allow_query(call.query)?;
         (call.handler)(&self.pipeline, &request).await
     }
 }
 
 /// A path for the log: its literal parts only, because ids and names may be personal.
 fn template_free(path: &str) -> String {
-    path.split('/').take(4).collect::<Vec<_>>().join("/")
+    path.split('/').take(3).collect::<Vec<_>>().join("/")
 }
 
 /// Runs a service as a Lambda function behind an HTTP API or a function URL.

@@ -67,6 +67,12 @@ impl Request {
         self.caller.as_ref().ok_or_else(|| Problem::new(ProblemKind::Unauthenticated, "A key is needed."))
     }
 
+    /// Whether the path of the call has this part.
+    #[must_use]
+    pub fn has_part(&self, name: &str) -> bool {
+        self.parts.contains_key(name)
+    }
+
     /// A part of the path, as its type.
     ///
     /// # Errors
@@ -81,7 +87,10 @@ impl Request {
     ///
     /// # Errors
     /// 422 with the rule that the name breaks.
-    pub fn naming<T: TryFrom<String, Error = carillon_domain::ids::InvalidId>>(&self, name: &str) -> Result<T, Problem> {
+    pub fn naming<T: TryFrom<String, Error = carillon_domain::ids::InvalidId>>(
+        &self,
+        name: &str,
+    ) -> Result<T, Problem> {
         let text = self.parts.get(name).cloned().unwrap_or_default();
         T::try_from(text).map_err(|rule| FieldError::new("", format!("the {name} in the path {rule}")).into())
     }
@@ -93,7 +102,8 @@ impl Request {
     pub fn header(&self, name: &str) -> Result<Option<&str>, Problem> {
         let mut values = self.headers.get_all(name).iter();
         let Some(first) = values.next() else { return Ok(None) };
-        let malformed = |what: &str| Problem::new(ProblemKind::Malformed, format!("The header {name} {what}."));
+        let malformed =
+            |what: &str| Problem::new(ProblemKind::Malformed, format!("The header {name} {what}."));
         if values.next().is_some() {
             return Err(malformed("is there twice"));
         }
@@ -119,19 +129,20 @@ impl Request {
     pub fn query_as<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Problem> {
         let parsed = self.query(name).map(str::parse).transpose();
         parsed.map_err(|_| {
-            Problem::new(ProblemKind::Malformed, format!("The query parameter {name} has a value that it cannot have."))
+            Problem::new(
+                ProblemKind::Malformed,
+                format!("The query parameter {name} has a value that it cannot have."),
+            )
         })
     }
 
-    /// Refuses query parameters that a call does not have: a typo must not be silent.
-    ///
-    /// # Errors
-    /// 400 naming the first unknown one.
-    pub fn allow_query(&self, names: &[&str]) -> Result<(), Problem> {
+    /// Refuses query parameters that a call does not have.
+    pub(crate) fn allow_query(&self, names: &[&str]) -> Result<(), Problem> {
         match self.query.keys().find(|name| !names.contains(&name.as_str())) {
             None => Ok(()),
             Some(unknown) => {
-                let detail = format!("There is no query parameter {unknown:?} here; there are: {}.", names.join(", "));
+                let known = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+                let detail = format!("There is no query parameter {unknown:?} here; there are: {known}.");
                 Err(Problem::new(ProblemKind::Malformed, detail))
             }
         }

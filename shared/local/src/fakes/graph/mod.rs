@@ -1,6 +1,6 @@
 //! A fake of Meta's Graph API: `POST /{version}/{phone-number-id}/messages`, as deliver-whatsapp calls it. Accepted
-//! messages go to the outbox; their statuses are posted to the webhook, signed as Meta signs. Facts: reference
-//! whatsapp.md 1.2, 1.3 and 1.5.
+//! messages go to the outbox; their statuses are posted to the webhook, signed as Meta signs. Facts: Meta,
+//! WhatsApp Cloud API, "Send messages" and "Webhooks" (November 2026).
 
 mod request;
 mod template;

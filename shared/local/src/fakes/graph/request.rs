@@ -1,5 +1,5 @@
 //! What Meta accepts as a message and how it refuses the rest: errors 100, 131008 and 131009 in Meta's words.
-//! [`super`] records what is accepted. Facts: reference whatsapp.md 1.2, 1.3 and 1.6.
+//! [`super`] records what is accepted. Facts: Meta, WhatsApp Cloud API, "Send messages", "Webhooks" and "Error codes" (November 2026).
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::template::template;
 use crate::outbox::SentTemplate;
 
-/// Limits of reference whatsapp.md 1.2, in characters.
+/// Limits of Meta's message API, in characters.
 const MAX_TEXT: usize = 4_096;
 const MAX_CALLBACK_DATA: usize = 512;
 

@@ -1,5 +1,5 @@
 //! What Meta accepts as a template message: its name, language and components; error 132012 for parameters of which only
-//! some are named. [`super::request`] reads the rest of the message. Facts: reference whatsapp.md 1.2.
+//! some are named. [`super::request`] reads the rest of the message. Facts: Meta, WhatsApp Cloud API, "Send messages", "Webhooks" and "Error codes" (November 2026).
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,5 @@
 //! Statuses as Meta posts them: the envelope, the signature over the raw bytes, one POST for all that are due. The
-//! webhooks function receives them. Facts: reference whatsapp.md 1.5.
+//! webhooks function receives them. Facts: Meta, WhatsApp Cloud API, "Send messages", "Webhooks" and "Error codes" (November 2026).
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

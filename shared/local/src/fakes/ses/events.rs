@@ -1,5 +1,5 @@
 //! Events of an accepted email in the shape that EventBridge delivers, with the outcomes of the mailbox simulator. The
-//! receipts function reads them. Facts: reference ses.md 2.4 and 2.6.
+//! receipts function reads them. Facts: Amazon SES API v2 and developer guide (November 2026).
 
 use std::time::Duration;
 

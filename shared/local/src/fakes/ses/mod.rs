@@ -1,6 +1,6 @@
 //! A fake of Amazon SES v2: `POST /v2/email/outbound-emails`, as aws-sdk-sesv2 calls it from deliver-email. Accepted
 //! emails go to the outbox; their events go to a sink as EventBridge would deliver them, for the receipts queue. Facts:
-//! reference ses.md 2.1, 2.2, 2.4 and 2.6.
+//! Amazon SES API v2 and developer guide (November 2026).
 
 mod events;
 mod request;

@@ -1,10 +1,10 @@
 //! What SES accepts as an email (`Content.Simple`) and how it refuses the rest. [`super`] records what is accepted.
-//! Facts: reference ses.md 2.1 and 2.2.
+//! Facts: Amazon SES API v2 and developer guide (November 2026).
 
 use axum::http::StatusCode;
 use serde::Deserialize;
 
-/// Limits of reference ses.md 2.1.
+/// Limits of Amazon SES API v2 and developer guide (November 2026).
 const MAX_RECIPIENTS: usize = 50;
 const MAX_HEADERS: usize = 15;
 const MAX_HEADER_NAME: usize = 126;
