@@ -207,16 +207,21 @@ async fn accepted(producer: &Client, event: &Value) -> String {
 async fn settle(admin: &Client, accepted: &[String]) -> Vec<Value> {
     let mut all = Vec::new();
     for id in accepted {
+        let start = Instant::now();
         let path = format!("/v1/events/{id}/deliveries?limit=200");
-        let what = format!("event {id} to come to rest");
-        let of_event = until(&what, async || {
-            let items = admin.get(&path).await.body["items"].as_array().cloned()?;
+        loop {
+            let items = admin.get(&path).await.body["items"].as_array().cloned().unwrap_or_default();
             let event = admin.get(&format!("/v1/events/{id}")).await.body;
-            let planned = event["planned"].as_u64()? == items.len() as u64;
-            let at_rest = items.iter().all(|d| d["state"] == "delivered" || d["state"] == "in_doubt");
-            (planned && at_rest).then_some(items)
-        });
-        all.extend(of_event.await);
+            let planned = event["planned"].as_u64() == u64::try_from(items.len()).ok();
+            let moving: Vec<&Value> =
+                items.iter().filter(|d| d["state"] != "delivered" && d["state"] != "in_doubt").collect();
+            if planned && moving.is_empty() {
+                all.extend(items);
+                break;
+            }
+            assert!(start.elapsed() < crate::PATIENCE, "an event does not come to rest: {event} {moving:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
     all
 }

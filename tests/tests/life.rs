@@ -203,7 +203,7 @@ async fn a_batch_takes_its_good_events_and_names_its_bad_ones() {
     let statuses: Vec<i64> = results.iter().map(|r| r["status"].as_i64().unwrap()).collect();
     assert_eq!(statuses, [202, 422, 422, 202]);
     assert_eq!((&results[0]["replayed"], &results[3]["replayed"]), (&json!(false), &json!(true)));
-    assert_eq!(results[1]["problem"]["errors"][0]["pointer"], "/type");
+    assert_eq!(results[1]["problem"]["errors"][0]["pointer"], "/events/1/type");
     dev.settled(results[0]["event_id"].as_str().unwrap()).await;
 }
 

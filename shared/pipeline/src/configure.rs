@@ -129,7 +129,9 @@ impl Pipeline {
         self.require_recipients(tenant, "/add", &input.add).await?;
         let (add, remove) = (each_once(input.add), each_once(input.remove));
         if let Some(both) = remove.iter().find(|id| add.binary_search(id).is_ok()) {
-            return Err(FieldError::new("/remove", format!("{:?} is to be added as well", both.as_str())).into());
+            return Err(
+                FieldError::new("/remove", format!("{:?} is to be added as well", both.as_str())).into()
+            );
         }
         self.change_members(tenant, name, &add, &remove).await?;
         Ok(json!({"added": add.len(), "removed": remove.len()}))
@@ -142,9 +144,12 @@ impl Pipeline {
         ids: &[RecipientId],
     ) -> Result<(), Problem> {
         let found = self.recipients(tenant, ids).await?;
-        let missing = ids.iter().zip(&found).enumerate().filter(|(_, (_, (_, recipient)))| recipient.is_none());
+        let missing =
+            ids.iter().zip(&found).enumerate().filter(|(_, (_, (_, recipient)))| recipient.is_none());
         let faults: Vec<FieldError> = missing
-            .map(|(i, (id, _))| FieldError::new(format!("{at}/{i}"), format!("there is no recipient {:?}", id.as_str())))
+            .map(|(i, (id, _))| {
+                FieldError::new(format!("{at}/{i}"), format!("there is no recipient {:?}", id.as_str()))
+            })
             .collect();
         if faults.is_empty() { Ok(()) } else { Err(faults.into()) }
     }

@@ -319,8 +319,10 @@ fn timeline(d: &Delivery) -> Vec<Value> {
         });
         entries.push((attempt.started_at, 1, entry));
     }
+    let first_call = d.attempts.values().next().map_or(d.created_at, |attempt| attempt.started_at);
     for (kind, at) in &d.receipts {
-        entries.push((at.0, 2, json!({"kind": "receipt", "at": at.0, "receipt": kind})));
+        // Meta tells whole seconds: a receipt is shown with its own time, and after the call that it is about.
+        entries.push((at.0.max(first_call), 2, json!({"kind": "receipt", "at": at.0, "receipt": kind})));
     }
     let state = json!({"kind": "state", "at": d.changed_at, "state": d.state.kind(), "reason": d.state.reason(), "note": d.note});
     entries.push((d.changed_at, 3, state));
