@@ -27,6 +27,9 @@ def record_decisions():
         if action == "ses:SendEmail" and resource_arn == "*":
             # SES asks for the sender's identity; ministack asks for everything.
             resource_arn = f"arn:aws:ses:{region}:{get_account_id()}:identity/sender"
+        if action == "sqs:SendMessageBatch":
+            # SQS has one permission for both calls (Amazon SQS developer guide, API permissions).
+            action = "sqs:SendMessage"
         denied = enforce(access_key_id, action, service, region, resource_arn, service_context)
         caller = (iam_evaluator.resolve_caller_identity(access_key_id or "") or {}).get("userArn", "")
         if ":assumed-role/" in caller:

@@ -21,6 +21,7 @@ environment.enter()
 from emulated_aws import EmulatedAws, until  # noqa: E402
 
 PHONE = "+12025550123"
+PHONE_NUMBER_ID = "100000000000001"
 EMAIL = "ada@example.com"
 SENDER = "notify@example.com"
 # A debug binary's first invocation, three queues behind each other, on a busy machine.
@@ -43,7 +44,7 @@ class SendPath(unittest.TestCase):
         cls.demo = bootstrap(cls.cloud)
         cls.cloud.client("sesv2").create_email_identity(EmailIdentity=SENDER)
         for channel, configuration in {
-            "whatsapp": {"phone_number_id": cls.demo["phone_number_id"], "api_version": "v25.0", "token": "graph-token"},
+            "whatsapp": {"phone_number_id": PHONE_NUMBER_ID, "api_version": "v25.0", "token": "graph-token"},
             "email": {"from": f"Carillon <{SENDER}>", "configuration_set": cls.cloud.outputs["ConfigurationSetName"]},
         }.items():
             cls.must("PUT", f"/v1/channels/{channel}", configuration)
@@ -67,7 +68,7 @@ class SendPath(unittest.TestCase):
 
         whatsapp, email = deliveries["whatsapp"], deliveries["email"]
         [call] = [c for c in self.cloud.graph.calls if "A-1001" in json.dumps(c["body"])]
-        self.assertEqual(call["path"], f"/v25.0/{self.demo['phone_number_id']}/messages")
+        self.assertEqual(call["path"], f"/v25.0/{PHONE_NUMBER_ID}/messages")
         self.assertEqual(call["authorization"], "Bearer graph-token")
         self.assertEqual(call["body"]["to"].lstrip("+"), PHONE.lstrip("+"))
         self.assertEqual(call["body"]["biz_opaque_callback_data"], f"{whatsapp['id']}-1")
@@ -76,7 +77,7 @@ class SendPath(unittest.TestCase):
         self.assertEqual((mail["To"], mail["Source"]), ([EMAIL], f"Carillon <{SENDER}>"))
         self.assertIn("Hello Ada", mail["BodyHtml"])
 
-        self.assertEqual(self.webhook(status_of(call, self.demo["phone_number_id"], "delivered"))[0], 200)
+        self.assertEqual(self.webhook(status_of(call, PHONE_NUMBER_ID, "delivered"))[0], 200)
         self.ses_says("Email Delivered", {"eventType": "Delivery", "delivery": {"timestamp": "2026-11-20T10:00:01.000Z"}},
                       email, mail["MessageId"])
 
@@ -180,7 +181,7 @@ class SendPath(unittest.TestCase):
 
     def ses_says(self, detail_type, detail, delivery, message_id):
         detail["mail"] = {"timestamp": "2026-11-20T10:00:00.000Z", "messageId": message_id, "source": SENDER,
-                          "destination": [EMAIL], "tags": {"carillon": [f"{delivery['id']}-1"]}}
+                          "destination": [EMAIL], "tags": {"carillon": [f"{delivery['id']}-1"], "carillon-tenant": ["demo"]}}
         entry = {"Source": "aws.ses", "DetailType": detail_type, "Detail": json.dumps(detail)}
         self.assertEqual(self.cloud.client("events").put_events(Entries=[entry])["FailedEntryCount"], 0)
 
