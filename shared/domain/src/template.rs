@@ -201,9 +201,13 @@ impl WhatsappPart {
                 faults.push(FieldError::new("/template/name", detail));
             }
             if let Parameters::Named(map) = &template.parameters {
-                let ok = |n: &String| !n.is_empty() && n.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+                let ok = |n: &String| {
+                    !n.is_empty()
+                        && n.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                };
                 if map.keys().any(|name| !ok(name)) {
-                    let detail = "named parameters are lower-case letters, digits and underscores, as Meta asks";
+                    let detail =
+                        "named parameters are lower-case letters, digits and underscores, as Meta asks";
                     faults.push(FieldError::new("/template/parameters", detail));
                 }
             }

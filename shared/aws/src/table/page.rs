@@ -85,7 +85,8 @@ fn decode(query: &Query, cursor: &str) -> Result<Attributes, StoreError> {
     if query.index == Index::Table {
         return Ok(from_key(&Key::read_back(query.partition().to_owned(), cursor.to_owned())));
     }
-    let named = serde_json::from_str::<[String; 3]>(cursor).ok().filter(|parts| parts.iter().all(|p| !p.is_empty()));
+    let named =
+        serde_json::from_str::<[String; 3]>(cursor).ok().filter(|parts| parts.iter().all(|p| !p.is_empty()));
     let Some([pk, sk, index_sk]) = named else {
         return Err(StoreError::BadCursor);
     };
