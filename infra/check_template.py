@@ -25,8 +25,8 @@ RECEIVES = 20
 WILDCARDS = {
     ("ReadSecrets", "ReadSecrets"): "the secrets below the stack's own prefix; tenants make new ones",
     ("ReadSecrets", "Decrypt"): "the account's aws/ssm key, whose id is unknown here: bound by alias and service",
-    ("ApiRole", "WriteSecrets"): "as ReadSecrets",
-    ("ApiRole", "Encrypt"): "as Decrypt",
+    ("OperateRole", "WriteSecrets"): "as ReadSecrets",
+    ("OperateRole", "Encrypt"): "as Decrypt",
     ("DeliverEmailRole", "SendEmail"): "tenants bring their own SES identities and configuration sets",
 }
 

@@ -2,10 +2,11 @@
 
 use carillon_domain::{GroupName, Problem, Recipient, RecipientId};
 use carillon_pipeline::Pipeline;
+use carillon_pipeline::store::directory::StoredRecipient;
 use carillon_runtime::http::{Answer, Request};
 use serde_json::{Value, json};
 
-fn recipient_json(id: &RecipientId, recipient: &Recipient) -> Value {
+pub(crate) fn recipient_json(id: &RecipientId, recipient: &Recipient) -> Value {
     let mut view = json!(recipient);
     view["id"] = json!(id);
     view
@@ -83,7 +84,7 @@ pub(crate) async fn list_members(pipeline: &Pipeline, request: &Request) -> Resu
     }
     let (ids, next) = pipeline.members(tenant, &name, window.limit, window.cursor).await?;
     let found = pipeline.recipients(tenant, &ids).await?;
-    let named = |(id, (_, r)): (&RecipientId, &(_, Option<Recipient>))| json!({"id": id, "name": r.as_ref().map(|r| &r.name)});
+    let named = |(id, (_, r)): (&RecipientId, &(_, Option<StoredRecipient>))| json!({"id": id, "name": r.as_ref().map(|r| &r.recipient.name)});
     let items: Vec<Value> = ids.iter().zip(&found).map(named).collect();
     Ok(Answer::list(&items, next.as_deref()))
 }

@@ -33,6 +33,13 @@ pub(crate) async fn deliveries_of(pipeline: &Pipeline, request: &Request) -> Res
     Ok(Answer::list(&pipeline.delivery_views(tenant, &found).await?, next.as_deref()))
 }
 
+pub(crate) async fn explain(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let id = request.part("event")?;
+    let only = request.query_as("recipient")?;
+    let explained = pipeline.explain(&request.caller()?.tenant, &id, only.as_ref()).await?;
+    explained.map(|view| Answer::ok(&view)).ok_or_else(|| Problem::not_found("event", &id))
+}
+
 pub(crate) async fn list_deliveries(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let filter = DeliveryFilter {
         state: request.query_as::<StateKind>("state")?,

@@ -1,10 +1,11 @@
-//! api: what a tenant's people and apps read and put. Reads and writes the directory, routes, templates, channels and the
-//! log; sends nothing.
+//! api: what a tenant's people and apps read and put. Reads and writes the directory, routes, templates and the log;
+//! sends nothing.
 
 pub mod config;
 mod directory;
 mod events;
 mod inbox;
+mod people;
 mod routes;
 mod templates;
 
@@ -26,6 +27,8 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Get, "/v1/events/{event}", Read, |p, r| Box::pin(events::get(p, r))),
     Call::keyed(Get, "/v1/events/{event}/deliveries", Read, |p, r| Box::pin(events::deliveries_of(p, r)))
         .querying(&["limit", "cursor"]),
+    Call::keyed(Get, "/v1/events/{event}/explain", Read, |p, r| Box::pin(events::explain(p, r)))
+        .querying(&["recipient"]),
     Call::keyed(Get, "/v1/deliveries", Read, |p, r| Box::pin(events::list_deliveries(p, r))).querying(&[
         "state",
         "channel",
@@ -45,6 +48,23 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Delete, "/v1/recipients/{recipient}", Manage, |p, r| {
         Box::pin(directory::delete_recipient(p, r))
     }),
+    Call::keyed(Post, "/v1/recipients/search", Read, |p, r| Box::pin(people::search(p, r))),
+    Call::keyed(Post, "/v1/recipients/import", Manage, |p, r| Box::pin(people::import(p, r))),
+    Call::keyed(Post, "/v1/recipients/normalise", Manage, |p, r| Box::pin(people::normalise(p, r))),
+    Call::keyed(Get, "/v1/recipients/{recipient}/preferences", Read, |p, r| {
+        Box::pin(people::get_preferences(p, r))
+    }),
+    Call::keyed(Put, "/v1/recipients/{recipient}/preferences", Manage, |p, r| {
+        Box::pin(people::put_preferences(p, r))
+    }),
+    Call::keyed(Get, "/v1/suppressions", Read, |p, r| Box::pin(people::list_suppressions(p, r)))
+        .querying(&["limit", "cursor"]),
+    Call::keyed(Post, "/v1/suppressions", Manage, |p, r| Box::pin(people::post_suppression(p, r))),
+    Call::keyed(Delete, "/v1/suppressions/{suppression}", Manage, |p, r| {
+        Box::pin(people::delete_suppression(p, r))
+    }),
+    Call::keyed(Get, "/v1/system/settings", Read, |p, r| Box::pin(people::get_settings(p, r))),
+    Call::keyed(Put, "/v1/system/settings", Manage, |p, r| Box::pin(people::put_settings(p, r))),
     Call::keyed(Get, "/v1/groups", Read, |p, r| Box::pin(directory::list_groups(p, r)))
         .querying(&["limit", "cursor"]),
     Call::keyed(Put, "/v1/groups/{group}", Manage, |p, r| Box::pin(directory::put_group(p, r))),
@@ -75,8 +95,6 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Post, "/v1/templates/{template}/preview", EventsWrite, |p, r| {
         Box::pin(templates::preview(p, r))
     }),
-    Call::keyed(Put, "/v1/channels/{channel}", Manage, |p, r| Box::pin(routes::put_channel(p, r))),
-    Call::keyed(Get, "/v1/channels/{channel}", Read, |p, r| Box::pin(routes::get_channel(p, r))),
     Call::keyed(Get, "/v1/inbox", Inbox, |p, r| Box::pin(inbox::list(p, r))).querying(&[
         "recipient",
         "limit",

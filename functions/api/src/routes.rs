@@ -1,6 +1,6 @@
-//! Routes, and where each channel sends from.
+//! Routes.
 
-use carillon_domain::{Channel, EventType, Problem, Route};
+use carillon_domain::{EventType, Problem, Route};
 use carillon_pipeline::Pipeline;
 use carillon_runtime::http::{Answer, Request};
 use serde_json::{Value, json};
@@ -38,23 +38,4 @@ pub(crate) async fn list(pipeline: &Pipeline, request: &Request) -> Result<Answe
     let (routes, next) = pipeline.routes(&request.caller()?.tenant, window.limit, window.cursor).await?;
     let items: Vec<Value> = routes.iter().map(|(event_type, route)| route_json(event_type, route)).collect();
     Ok(Answer::list(&items, next.as_deref()))
-}
-
-fn channel(request: &Request) -> Result<Channel, Problem> {
-    let name: String = request.part("channel")?;
-    name.parse().map_err(|()| Problem::not_found("channel", &name))
-}
-
-pub(crate) async fn put_channel(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    let (channel, tenant, body) = (channel(request)?, &request.caller()?.tenant, request.json(&[])?);
-    let new = pipeline.configure_channel(tenant, channel, body).await?;
-    let view = pipeline.channel_view(tenant, channel).await?.unwrap_or_default();
-    Ok(Answer::put(new, &view))
-}
-
-pub(crate) async fn get_channel(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    let channel = channel(request)?;
-    let view = pipeline.channel_view(&request.caller()?.tenant, channel).await?;
-    view.map(|view| Answer::ok(&view))
-        .ok_or_else(|| Problem::not_found("configuration of the channel", channel))
 }

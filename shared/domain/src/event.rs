@@ -10,7 +10,9 @@ use serde_json::{Map, Value};
 use crate::ids::{EventId, EventType, GroupName, RecipientId, TemplateName};
 use crate::parse;
 use crate::problem::FieldError;
+use crate::recipient::Recipient;
 use crate::route::{Category, ChannelChoice, Priority};
+use crate::tenant::KeyKind;
 
 /// What a producer may post.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -74,9 +76,61 @@ pub struct Targets {
     /// Groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<GroupName>,
+    /// People who are in no directory, told because of this event alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<OneOffAddress>,
     /// Instead of the route's audience, not beside it.
     #[serde(default)]
     pub replace: bool,
+}
+
+/// Somebody who is in no directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OneOffAddress {
+    /// How templates address them.
+    pub name: String,
+    /// Their email address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Their phone number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phone: Option<String>,
+    /// The language they read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locale: Option<String>,
+}
+
+impl OneOffAddress {
+    /// The person, with the addresses in their one form.
+    ///
+    /// # Errors
+    /// Every field that cannot be what it says it is, and an entry without any address.
+    pub fn recipient(&self, default_region: Option<&str>) -> Result<Recipient, Vec<FieldError>> {
+        if self.email.is_none() && self.phone.is_none() {
+            return Err(vec![FieldError::new("", "has neither email nor phone")]);
+        }
+        let recipient = Recipient {
+            name: self.name.clone(),
+            email: self.email.clone(),
+            phone: self.phone.clone(),
+            bsuid: None,
+            locale: self.locale.clone(),
+            time_zone: None,
+            roles: Vec::new(),
+            team: false,
+            active: true,
+            data: Map::new(),
+        };
+        recipient.normalised(default_region)
+    }
+}
+
+impl Targets {
+    /// Whether nobody is named.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.groups.is_empty() && self.addresses.is_empty()
+    }
 }
 
 impl EventInput {
@@ -174,6 +228,11 @@ impl EventInput {
             "names more than 1,000 recipients; use a group",
         );
         require(
+            self.recipients.addresses.len() <= Self::MAX_ADDRESSES,
+            "/recipients/addresses",
+            "names more than 100 people; put them into the directory",
+        );
+        require(
             self.recipients.groups.len() <= Self::MAX_GROUPS,
             "/recipients/groups",
             "names more than 100 groups",
@@ -182,6 +241,8 @@ impl EventInput {
 
     /// How many recipients an event may name itself.
     pub const MAX_IDS: usize = 1_000;
+    /// How many people an event may bring itself.
+    pub const MAX_ADDRESSES: usize = 100;
     /// How many groups an event may name itself.
     pub const MAX_GROUPS: usize = 100;
 
@@ -227,6 +288,9 @@ pub struct Event {
     /// The extension attributes of `input`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub extensions: BTreeMap<String, Value>,
+    /// What the key that it was posted with leads to.
+    #[serde(default, skip_serializing_if = "KeyKind::is_live")]
+    pub key_kind: KeyKind,
 }
 
 /// A value as JSON text inside another.
@@ -250,24 +314,48 @@ mod json_text {
     }
 }
 
+/// The value at a path such as `data.customer_id`, as text.
+#[must_use]
+pub fn text_at(input: &EventInput, path: &str) -> Option<String> {
+    let mut parts = path.split('.');
+    match parts.next()? {
+        "subject" => input.subject.clone(),
+        "data" => {
+            let first = input.data.get(parts.next()?)?;
+            let value = parts.try_fold(first, |value, part| value.get(part))?;
+            match value {
+                Value::String(text) => Some(text.clone()),
+                Value::Number(number) => Some(number.to_string()),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
 impl Event {
     /// The value at a path such as `data.customer_id`, as text.
     #[must_use]
     pub fn text_at(&self, path: &str) -> Option<String> {
-        let mut parts = path.split('.');
-        match parts.next()? {
-            "subject" => self.input.subject.clone(),
-            "data" => {
-                let first = self.input.data.get(parts.next()?)?;
-                let value = parts.try_fold(first, |value, part| value.get(part))?;
-                match value {
-                    Value::String(text) => Some(text.clone()),
-                    Value::Number(number) => Some(number.to_string()),
-                    _ => None,
-                }
-            }
-            _ => None,
+        text_at(&self.input, path)
+    }
+
+    /// The id that the n-th person whom the event brings has for its sake.
+    #[must_use]
+    pub fn brought_id(&self, n: usize) -> Option<RecipientId> {
+        format!("one-off-{}-{n}", self.id).parse().ok()
+    }
+
+    /// What makes this event the same as another for a route's `once_per`: its type and the values of the paths. None
+    /// when nothing is told once, or a value is missing.
+    #[must_use]
+    pub fn once_per(&self, paths: &[String]) -> Option<String> {
+        if paths.is_empty() {
+            return None;
         }
+        let values: Option<Vec<String>> = paths.iter().map(|path| self.text_at(path)).collect();
+        let text = serde_json::to_string(&(self.input.event_type.as_str(), values?)).ok()?;
+        Some(crate::canonical::sha256_hex(&text))
     }
 
     /// Channels of a direct send.

@@ -90,6 +90,12 @@ text_id!(
     "1 to 128 letters, digits or any of . _ -"
 );
 
+text_id!(
+    /// A pack's name.
+    PackName, 40, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
+    "1 to 40 lower-case letters, digits or hyphens"
+);
+
 /// RFC 4648 base32 in lower case: the alphabet of every id that Carillon makes itself, safe in URLs, SES tags and keys.
 fn base32_lower(bytes: &[u8]) -> String {
     BASE32_NOPAD.encode(bytes).to_ascii_lowercase()

@@ -20,9 +20,10 @@ pub mod tenant;
 pub use canonical::{canonical_json, sha256_hex};
 pub use channel::Channel;
 pub use delivery::{Attempt, Delivery, Outcome, ReceiptKind};
-pub use event::{Event, EventInput, Targets};
+pub use event::{Event, EventInput, OneOffAddress, Targets};
 pub use ids::{
-    DeliveryId, EventId, EventType, GroupName, RecipientId, RecipientKey, TemplateName, TenantId, Token,
+    DeliveryId, EventId, EventType, GroupName, PackName, RecipientId, RecipientKey, TemplateName, TenantId,
+    Token,
 };
 pub use preferences::Preferences;
 pub use problem::{FieldError, Problem, ProblemKind};

@@ -72,6 +72,15 @@ fn checked(number: &phonenumber::PhoneNumber) -> Result<String, InvalidPhone> {
     if possible { Ok(e164) } else { Err(InvalidPhone::ImpossibleLength) }
 }
 
+/// Whether numbers can be read in this region: an ISO 3166 country in capitals that has a numbering plan.
+#[must_use]
+pub fn is_region(text: &str) -> bool {
+    text.len() == 2
+        && text.bytes().all(|b| b.is_ascii_uppercase())
+        && text.parse::<phonenumber::country::Id>().is_ok()
+        && DATABASE.by_id(text).is_some()
+}
+
 /// The number with all but its country's first digits and its last two hidden, for people who may not see it.
 #[must_use]
 pub fn masked(e164: &str) -> String {
@@ -115,6 +124,16 @@ mod tests {
             "+1 202 555 0123 ext",
         ] {
             assert!(to_e164(text, Some("US")).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_region_is_a_country_that_has_numbers() {
+        for region in ["US", "ZW", "FR", "BR", "IN"] {
+            assert!(is_region(region), "{region}");
+        }
+        for text in ["", "us", "XX", "ZZ", "USA", "001", "France"] {
+            assert!(!is_region(text), "{text}");
         }
     }
 

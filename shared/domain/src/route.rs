@@ -147,6 +147,9 @@ pub struct Route {
     /// The priority.
     #[serde(default)]
     pub priority: Priority,
+    /// One notification for a recipient and these values of the event, whatever event brings them again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub once_per: Vec<String>,
     /// How long after it is due a message is still worth sending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after_s: Option<u32>,
@@ -157,10 +160,12 @@ impl Route {
     #[must_use]
     pub fn faults(&self) -> Vec<FieldError> {
         let mut faults = Vec::new();
-        for (i, path) in self.audience.from_event.iter().enumerate() {
-            if !is_event_path(path) {
+        for (pointer, paths) in
+            [("/audience/from_event", &self.audience.from_event), ("/once_per", &self.once_per)]
+        {
+            for (i, _) in paths.iter().enumerate().filter(|(_, path)| !is_event_path(path)) {
                 let detail = "is not a path into the event; write it like data.customer_id";
-                faults.push(FieldError::new(format!("/audience/from_event/{i}"), detail));
+                faults.push(FieldError::new(format!("{pointer}/{i}"), detail));
             }
         }
         if self.expires_after_s == Some(0) {

@@ -168,6 +168,25 @@ impl Template {
         faults
     }
 
+    /// The channels of a choice that some locale has no part for; `name` is the template's.
+    #[must_use]
+    pub fn silent_channels(
+        &self,
+        name: &TemplateName,
+        pointer: &str,
+        channels: &ChannelChoice,
+    ) -> Vec<FieldError> {
+        let mut faults = Vec::new();
+        for channel in channels.channels() {
+            for (locale, _) in self.locales.iter().filter(|(_, parts)| !parts.speaks(*channel)) {
+                let detail =
+                    format!("the template {:?} has no {channel} part in locale {locale:?}", name.as_str());
+                faults.push(FieldError::new(pointer, detail));
+            }
+        }
+        faults
+    }
+
     /// The locale to use for a reader: their own, its language alone, the tenant's, its language, else the first.
     #[must_use]
     pub fn locale_for(&self, reader: Option<&str>, tenant_default: &str) -> Option<(&str, &LocaleParts)> {
@@ -259,17 +278,7 @@ impl TemplateVersion {
     /// The channels of a route or a direct send that some locale has no part for.
     #[must_use]
     pub fn silent_channels(&self, pointer: &str, channels: &ChannelChoice) -> Vec<FieldError> {
-        let mut faults = Vec::new();
-        for channel in channels.channels() {
-            for (locale, _) in self.template.locales.iter().filter(|(_, parts)| !parts.speaks(*channel)) {
-                let detail = format!(
-                    "the template {:?} has no {channel} part in locale {locale:?}",
-                    self.name.as_str()
-                );
-                faults.push(FieldError::new(pointer, detail));
-            }
-        }
-        faults
+        self.template.silent_channels(&self.name, pointer, channels)
     }
 }
 

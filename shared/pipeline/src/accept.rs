@@ -1,6 +1,7 @@
 //! Intake: makes a posted event durable, puts it on the events queue, and only then answers. Reads the route and the
 //! recipients that the event names; writes one event item, conditionally. fan-out comes next.
 
+use carillon_domain::event::text_at;
 use carillon_domain::{
     Category, Event, EventId, EventInput, FieldError, Principal, Priority, Problem, ProblemKind, Scope,
     TenantId, canonical_json, sha256_hex,
@@ -60,7 +61,8 @@ impl Pipeline {
             Err(problem) => return Err(problem),
         };
         let extensions = input.extensions.clone();
-        let event = Event { id: id.clone(), accepted_at: self.now(), body_sha256, input, extensions };
+        let (accepted_at, key_kind) = (self.now(), caller.key_kind);
+        let event = Event { id: id.clone(), accepted_at, body_sha256, input, extensions, key_kind };
         match self.put_event(tenant, &event).await? {
             PutEvent::New => {
                 self.enqueue_event(tenant, &id, priority).await?;
@@ -136,16 +138,41 @@ impl Pipeline {
         }
         let has_audience =
             route.as_ref().is_some_and(|r| !r.audience.is_empty()) && !input.recipients.replace;
-        if !has_audience && input.recipients.ids.is_empty() && input.recipients.groups.is_empty() {
+        if !has_audience && input.recipients.is_empty() {
             let detail = "nobody would be told: name ids or groups here, or give the route an audience";
             faults.push(FieldError::new("/recipients", detail));
         }
+        if let Some(route) = route.as_ref().filter(|_| input.template.is_none()) {
+            let missing = route.once_per.iter().filter(|path| text_at(input, path).is_none());
+            faults.extend(missing.map(|path| {
+                let detail = "is missing, and the route tells about its value once";
+                FieldError::new(format!("/{}", path.replace('.', "/")), detail)
+            }));
+        }
         faults.extend(self.unknown_targets(tenant, input).await?);
+        faults.extend(self.faulty_addresses(tenant, input).await?);
         if faults.is_empty() {
             Ok(input.priority.or(route.map(|r| r.priority)).unwrap_or_default())
         } else {
             Err(faults.into())
         }
+    }
+
+    async fn faulty_addresses(
+        &self,
+        tenant: &TenantId,
+        input: &EventInput,
+    ) -> Result<Vec<FieldError>, StoreError> {
+        if input.recipients.addresses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let region = self.tenant(tenant).await?.map(|owner| owner.region.clone());
+        let each = input.recipients.addresses.iter().enumerate();
+        let faults = each.flat_map(|(i, address)| {
+            let faults = address.recipient(region.as_deref()).err().unwrap_or_default();
+            faults.into_iter().map(move |fault| fault.under(&format!("/recipients/addresses/{i}")))
+        });
+        Ok(faults.collect())
     }
 
     async fn unknown_targets(

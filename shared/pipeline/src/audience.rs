@@ -28,6 +28,7 @@ impl Pipeline {
         let mut addressed = Addressed::default();
         let mut groups: Vec<&GroupName> = targets.groups.iter().collect();
         addressed.recipients.extend(targets.ids.iter().cloned());
+        addressed.recipients.extend((0..targets.addresses.len()).filter_map(|n| event.brought_id(n)));
         if let Some(audience) = route.filter(|_| !targets.replace) {
             addressed.recipients.extend(audience.ids.iter().cloned());
             groups.extend(&audience.groups);

@@ -24,7 +24,12 @@ impl Pipeline {
         if found.expires_at.is_some_and(|at| at <= self.now()) {
             return Err(refuse("This key has expired."));
         }
-        Ok(Principal { tenant: found.tenant.clone(), key_id: found.id.clone(), scopes: found.scopes.clone() })
+        Ok(Principal {
+            tenant: found.tenant.clone(),
+            key_id: found.id.clone(),
+            key_kind: found.kind,
+            scopes: found.scopes.clone(),
+        })
     }
 }
 

@@ -33,21 +33,19 @@ pub async fn ensure_secret(
 }
 
 impl Pipeline {
-    /// Makes a key for a tenant. Answers its text, which is stored nowhere.
+    /// Makes a live key for a tenant. Answers its text, which is stored nowhere.
     pub async fn make_key(
         &self,
         tenant: &TenantId,
         name: &str,
         scopes: &[Scope],
     ) -> Result<String, StoreError> {
-        let mut bits = [0; 20];
-        self.entropy.fill(&mut bits);
-        let text = api_key_text(KeyKind::Live.prefix(), &bits);
+        let text = self.random_key_text(KeyKind::Live);
         self.put_key(tenant, name, &text, scopes).await?;
         Ok(text)
     }
 
-    /// Stores a key whose text the caller has.
+    /// Stores a live key whose text the caller has. Repeating it changes nothing.
     pub async fn put_key(
         &self,
         tenant: &TenantId,
@@ -56,15 +54,29 @@ impl Pipeline {
         scopes: &[Scope],
     ) -> Result<(), StoreError> {
         let hash = api_key_hash(text);
+        let known = self.api_key(&hash).await?;
         let key = ApiKey {
-            id: self.hash_key.hash(&["key", &hash]),
+            id: self.key_id(&hash),
             name: name.to_owned(),
             tenant: tenant.clone(),
             kind: KeyKind::Live,
             scopes: scopes.to_vec(),
             expires_at: None,
+            created_at: known.and_then(|key| key.created_at).or(Some(self.now())),
         };
         self.put_api_key(&hash, &key).await
+    }
+
+    /// The text of a key that nobody has yet.
+    pub(crate) fn random_key_text(&self, kind: KeyKind) -> String {
+        let mut bits = [0; 20];
+        self.entropy.fill(&mut bits);
+        api_key_text(kind.prefix(), &bits)
+    }
+
+    /// The id of a key by its hash, which says nothing about either.
+    pub(crate) fn key_id(&self, hash: &str) -> String {
+        self.hash_key.hash(&["key", hash])
     }
 
     /// Makes a tenant unless there is one.

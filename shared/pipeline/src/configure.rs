@@ -165,11 +165,21 @@ impl Pipeline {
         body: Value,
     ) -> Result<(bool, Route), Problem> {
         let route: Route = from_value(body)?;
+        let template = self.published_template(tenant, &route.template).await?;
+        let faults = self.route_faults(&route, template.as_ref().map(|version| &version.template));
+        if !faults.is_empty() {
+            return Err(faults.into());
+        }
+        Ok((self.put_route(tenant, event_type, &route).await?, route))
+    }
+
+    /// What is wrong with a route that is to use this template; none where there is no such template.
+    pub(crate) fn route_faults(&self, route: &Route, template: Option<&Template>) -> Vec<FieldError> {
         let mut faults = route.faults();
         if let Some(Err(detail)) = route.when.as_deref().map(|when| self.renderer.condition_fault(when)) {
             faults.push(FieldError::new("/when", detail));
         }
-        match self.published_template(tenant, &route.template).await? {
+        match template {
             None => {
                 let detail = format!(
                     "there is no published template {:?}; put and publish it first",
@@ -177,12 +187,22 @@ impl Pipeline {
                 );
                 faults.push(FieldError::new("/template", detail));
             }
-            Some(template) => faults.extend(template.silent_channels("/channels", &route.channels)),
+            Some(template) => {
+                faults.extend(template.silent_channels(&route.template, "/channels", &route.channels));
+            }
         }
-        if !faults.is_empty() {
-            return Err(faults.into());
+        faults
+    }
+
+    /// What is wrong with a template that is to be stored.
+    pub(crate) fn template_faults(&self, template: &Template) -> Vec<FieldError> {
+        let mut faults = template.faults();
+        faults.extend(self.renderer.faults(template));
+        if json!(template).to_string().len() > TEMPLATE_BYTES {
+            let detail = format!("has more than {TEMPLATE_BYTES} bytes in all its locales together");
+            faults.push(FieldError::new("/locales", detail));
         }
-        Ok((self.put_route(tenant, event_type, &route).await?, route))
+        faults
     }
 
     /// Puts a template as a new version. Answers whether the template is new, and its state.
@@ -197,12 +217,7 @@ impl Pipeline {
         publish: bool,
     ) -> Result<(bool, Value), Problem> {
         let template: Template = from_value(body)?;
-        let mut faults = template.faults();
-        faults.extend(self.renderer.faults(&template));
-        if json!(template).to_string().len() > TEMPLATE_BYTES {
-            let detail = format!("has more than {TEMPLATE_BYTES} bytes in all its locales together");
-            faults.push(FieldError::new("/locales", detail));
-        }
+        let faults = self.template_faults(&template);
         if !faults.is_empty() {
             return Err(faults.into());
         }

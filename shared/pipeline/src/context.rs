@@ -10,6 +10,7 @@ use carillon_domain::{
 
 use crate::cache::Cache;
 use crate::ports::{Account, Clock, Entropy, Queues, Renderer, Secrets, Table};
+use crate::store::settings::Settings;
 use crate::store::templates::TemplateHead;
 
 /// How long changed configuration may go unnoticed by a function that has read it before.
@@ -51,6 +52,7 @@ pub struct Remembered {
     pub(crate) heads: Cache<(TenantId, TemplateName), TemplateHead>,
     pub(crate) versions: Cache<(TenantId, TemplateName, u32), TemplateVersion>,
     pub(crate) accounts: Cache<(TenantId, Channel), Account>,
+    pub(crate) settings: Cache<TenantId, Settings>,
     pub(crate) phone_numbers: Cache<String, TenantId>,
 }
 
@@ -63,6 +65,7 @@ impl Default for Remembered {
             heads: Cache::new(CONFIGURATION_TTL_MS),
             versions: Cache::new(VERSION_TTL_MS),
             accounts: Cache::new(CONFIGURATION_TTL_MS),
+            settings: Cache::new(CONFIGURATION_TTL_MS),
             phone_numbers: Cache::new(CONFIGURATION_TTL_MS),
         }
     }

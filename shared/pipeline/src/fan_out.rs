@@ -2,13 +2,16 @@
 //! queue; the in-app feed is settled here. Repeating it changes nothing: ids are deterministic and writes conditional.
 //! deliver-whatsapp and deliver-email come next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use carillon_domain::{Channel, Delivery, Event, RecipientId, Route, State, TenantId};
+use carillon_domain::{
+    Channel, Delivery, Event, Recipient, RecipientId, RecipientKey, Route, State, Tenant, TenantId,
+};
 
 use crate::context::Pipeline;
-use crate::plan::{self, Planned, Terms};
+use crate::plan::{self, Planned, Reader, Terms};
 use crate::ports::{Message, Queue, StoreError};
+use crate::store::directory::StoredRecipient;
 use crate::store::events::EventPlan;
 use crate::work::{DeliveryWork, EventWork, WorkError};
 
@@ -31,6 +34,12 @@ impl Pipeline {
         let route = self.route(tenant, &event.input.event_type).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
         let mut unknown = addressed.unknown;
+        if let Some(owner) = self.tenant(tenant).await? {
+            // Stored first: a retry or the log finds the person by the id alone.
+            for (id, person) in brought_people(&owner, &event) {
+                self.put_one_off(tenant, &id, &person).await?;
+            }
+        }
         let ids: Vec<RecipientId> = addressed.recipients.into_iter().collect();
         let mut planned = 0;
         for page in ids.chunks(PAGE) {
@@ -53,34 +62,45 @@ impl Pipeline {
         page: &[RecipientId],
         unknown: &mut Vec<String>,
     ) -> Result<u32, WorkError> {
-        let (planned, missing) = self.plan_page(tenant, event, route, page).await?;
+        let Planning { mut planned, unknown: missing } =
+            self.plan_page(tenant, event, route, page, &Told::Ask).await?;
         unknown.extend(missing);
-        let count = u32::try_from(planned.len()).unwrap_or(u32::MAX);
-        let mut in_app = Vec::new();
-        let mut queued = Vec::new();
-        for one in planned {
-            match (&one.send, one.delivery.channel) {
-                (Some((_, message)), Channel::InApp) => in_app.push((one.delivery.clone(), message.clone())),
-                _ => queued.push(one),
+        if let Some(about) = route.and_then(|r| event.once_per(&r.once_per)) {
+            // Only who is really told uses up their once: who has no address today can be told tomorrow.
+            let told: BTreeSet<_> = planned
+                .iter()
+                .filter(|p| p.send.is_some())
+                .map(|p| p.delivery.id.recipient().clone())
+                .collect();
+            let told: Vec<_> = told.into_iter().collect();
+            let lost = self.claim_told(tenant, &event.id, &about, &told).await?;
+            let lost: BTreeSet<_> =
+                told.into_iter().zip(lost).filter(|(_, lost)| *lost).map(|(key, _)| key).collect();
+            if !lost.is_empty() {
+                planned = self.plan_page(tenant, event, route, page, &Told::Known(lost)).await?.planned;
             }
         }
-        for written in
-            futures_util::future::join_all(in_app.iter().map(|(d, m)| self.put_in_app(tenant, d, m))).await
-        {
-            written?;
-        }
+        let count = u32::try_from(planned.len()).unwrap_or(u32::MAX);
+        let (in_app, queued): (Vec<_>, Vec<_>) =
+            planned.into_iter().partition(|one| one.send.is_some() && one.delivery.channel == Channel::InApp);
+        let stored = in_app.iter().filter_map(|one| {
+            let (_, message) = one.send.as_ref()?;
+            Some(self.put_in_app(tenant, &one.delivery, message))
+        });
+        futures_util::future::try_join_all(stored).await?;
         self.create_and_queue(tenant, queued).await?;
         Ok(count)
     }
 
-    /// Decides for a page of recipients. Answers the deliveries and the ids that nobody goes by.
+    /// Decides for a page of recipients. Changes nothing.
     pub(crate) async fn plan_page(
         &self,
         tenant: &TenantId,
         event: &Event,
         route: Option<&Route>,
         page: &[RecipientId],
-    ) -> Result<(Vec<Planned>, Vec<String>), WorkError> {
+        told: &Told,
+    ) -> Result<Planning, WorkError> {
         let now = self.now();
         let owner = self.tenant(tenant).await?;
         let owner = owner.ok_or_else(|| WorkError::Unreadable(format!("there is no tenant {tenant}")))?;
@@ -97,18 +117,63 @@ impl Pipeline {
         let template = self.published_template(tenant, name).await?;
         let template = template
             .ok_or_else(|| WorkError::Unreadable(format!("there is no published template {name}")))?;
-        let terms = Terms::new(&owner, event, route, &template, channels);
-        let mut planned = Vec::new();
-        let mut missing = Vec::new();
-        for (id, (key, recipient)) in page.iter().zip(self.recipients(tenant, page).await?) {
-            match recipient {
-                Some(recipient) => {
-                    planned.extend(plan::plan(&terms, self.renderer.as_ref(), id, &key, &recipient, now));
-                }
-                None => missing.push(format!("recipient {key}")),
+        let settings = self.settings(tenant).await?;
+        let terms = Terms::new(&owner, event, route, &template, channels, &settings.preferences);
+        let brought = brought_people(&owner, event);
+        let mut people = self.recipients(tenant, page).await?;
+        for (id, (_, person)) in page.iter().zip(&mut people) {
+            if person.is_none() {
+                *person = brought.get(id).map(|r| StoredRecipient::one_off(id.clone(), r.clone()));
             }
         }
-        Ok((planned, missing))
+        let suppressed = self.suppressed_channels(tenant, channels.channels(), &people).await?;
+        let told_before = match (told, route.and_then(|r| event.once_per(&r.once_per))) {
+            (Told::Known(lost), _) => people.iter().map(|(key, _)| lost.contains(key)).collect(),
+            (Told::Ask, Some(about)) => {
+                let keys: Vec<_> = people.iter().map(|(key, _)| key.clone()).collect();
+                self.was_told(tenant, &event.id, &about, &keys).await?
+            }
+            (Told::Ask, None) => vec![false; people.len()],
+        };
+        let mut planning = Planning::default();
+        for (((id, (key, person)), suppressed), told_before) in
+            page.iter().zip(&people).zip(&suppressed).zip(told_before)
+        {
+            let Some(person) = person else {
+                planning.unknown.push(format!("recipient {key}"));
+                continue;
+            };
+            let (person, preferences) = (&person.recipient, &person.preferences);
+            let reader = Reader { id, key, person, preferences, suppressed, told_before };
+            planning.planned.extend(plan::plan(&terms, self.renderer.as_ref(), &reader, now));
+        }
+        Ok(planning)
+    }
+
+    /// For each of these people the channels on which their address is suppressed.
+    async fn suppressed_channels(
+        &self,
+        tenant: &TenantId,
+        channels: &[Channel],
+        people: &[(RecipientKey, Option<StoredRecipient>)],
+    ) -> Result<Vec<Vec<Channel>>, StoreError> {
+        let mut addresses = Vec::new();
+        let mut whose = Vec::new();
+        for (i, (_, person)) in people.iter().enumerate() {
+            for channel in channels.iter().filter(|c| **c != Channel::InApp) {
+                if let Some(address) = person.as_ref().and_then(|p| p.recipient.address(*channel)) {
+                    addresses.push((*channel, address));
+                    whose.push(i);
+                }
+            }
+        }
+        let mut suppressed = vec![Vec::new(); people.len()];
+        let found = self.suppressed(tenant, &addresses).await?;
+        for ((i, (channel, _)), _) in whose.into_iter().zip(addresses).zip(found).filter(|(_, found)| *found)
+        {
+            suppressed[i].push(channel);
+        }
+        Ok(suppressed)
     }
 
     /// Writes deliveries and queues those that are to be sent, also those that an earlier run wrote but did not queue.
@@ -132,6 +197,32 @@ impl Pipeline {
         }
         Ok(())
     }
+}
+
+/// What was decided for a page of recipients.
+#[derive(Debug, Default)]
+pub(crate) struct Planning {
+    /// Deliveries, and what is to be sent.
+    pub(crate) planned: Vec<Planned>,
+    /// Ids that nobody goes by.
+    pub(crate) unknown: Vec<String>,
+}
+
+/// Where planning learns who was told before.
+pub(crate) enum Told {
+    /// From the store.
+    Ask,
+    /// These were; the claims are made.
+    Known(BTreeSet<RecipientKey>),
+}
+
+/// The people whom an event brings itself, by the ids that they have for its sake.
+pub(crate) fn brought_people(owner: &Tenant, event: &Event) -> BTreeMap<RecipientId, Recipient> {
+    let people = event.input.recipients.addresses.iter().enumerate().filter_map(|(i, address)| {
+        // Checked at intake; an address that cannot be read now would be a fault of ours, and nobody can be told.
+        Some((event.brought_id(i)?, address.recipient(Some(&owner.region)).ok()?))
+    });
+    people.collect()
 }
 
 /// The queue of a channel's worker; the feed has none.

@@ -2,15 +2,20 @@
 //! due, and what the API reads and writes. Nothing here knows AWS, HTTP or a provider.
 
 pub mod accept;
+pub mod apply_pack;
 pub mod audience;
 pub mod authenticate;
 pub mod bootstrap;
 pub mod cache;
 pub mod configure;
+pub mod configure_tenant;
 pub mod context;
 pub mod deliver;
 pub mod due;
+pub mod explain;
 pub mod fan_out;
+pub mod issue_key;
+pub mod people;
 pub mod plan;
 pub mod ports;
 pub mod preview;

@@ -1,10 +1,12 @@
 //! Deciding: what one recipient is told because of one event, on which channels, in which words, or why not. Pure:
 //! fan-out writes what is decided here and preview only shows it.
 
+use carillon_domain::preferences::{Kind, is_wanted};
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Attempt, Category, Channel, ChannelChoice, Delivery, DeliveryId, Event, Priority, Reason,
-    Recipient, RecipientId, RecipientKey, Rendered, Route, State, TemplateVersion, Tenant, Timestamp,
+    Address, Attempt, Category, Channel, ChannelChoice, Delivery, DeliveryId, Event, KeyKind, Preferences,
+    Priority, Reason, Recipient, RecipientId, RecipientKey, Rendered, Route, State, TemplateVersion, Tenant,
+    Timestamp,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -33,6 +35,25 @@ pub struct Terms<'a> {
     pub expires_at: Timestamp,
     /// The route's condition.
     pub when: Option<&'a str>,
+    /// What those want who said nothing.
+    pub defaults: &'a Preferences,
+}
+
+/// One recipient, with everything that the store knows about telling them.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a> {
+    /// Their id.
+    pub id: &'a RecipientId,
+    /// What stands for them in keys.
+    pub key: &'a RecipientKey,
+    /// The person.
+    pub person: &'a Recipient,
+    /// What they want.
+    pub preferences: &'a Preferences,
+    /// The channels on which their address is on the suppression list.
+    pub suppressed: &'a [Channel],
+    /// They were told about this before, and are told once.
+    pub told_before: bool,
 }
 
 impl<'a> Terms<'a> {
@@ -44,6 +65,7 @@ impl<'a> Terms<'a> {
         route: Option<&'a Route>,
         template: &'a TemplateVersion,
         channels: &'a ChannelChoice,
+        defaults: &'a Preferences,
     ) -> Self {
         let after = route
             .and_then(|r| r.expires_after_s)
@@ -58,6 +80,7 @@ impl<'a> Terms<'a> {
             priority: event.input.priority.or(route.map(|r| r.priority)).unwrap_or_default(),
             expires_at: event.input.expires_at.unwrap_or(default_expiry),
             when: route.and_then(|r| r.when.as_deref()),
+            defaults,
         }
     }
 }
@@ -71,25 +94,18 @@ pub struct Planned {
     pub send: Option<(Address, Rendered)>,
 }
 
-/// Decides everything for one recipient. `recipient` is none when nobody goes by that id.
+/// Decides everything for one recipient.
 #[must_use]
-pub fn plan(
-    terms: &Terms<'_>,
-    renderer: &dyn Renderer,
-    id: &RecipientId,
-    key: &RecipientKey,
-    recipient: &Recipient,
-    now: Timestamp,
-) -> Vec<Planned> {
-    let locale = terms.template.template.locale_for(recipient.locale.as_deref(), &terms.tenant.locale);
+pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now: Timestamp) -> Vec<Planned> {
+    let locale = terms.template.template.locale_for(reader.person.locale.as_deref(), &terms.tenant.locale);
     let locale = locale.map_or("", |(locale, _)| locale);
-    let context = context(terms.tenant, terms.event, id, recipient, now);
-    let unwanted = unwanted(terms, renderer, recipient, &context);
+    let context = context(terms.tenant, terms.event, reader.id, reader.person, now);
+    let unwanted = unwanted(terms, renderer, reader, &context);
     let one = |channel: Channel| -> Planned {
-        let mut delivery = first_form(terms, id, key, channel, locale, now);
+        let mut delivery = first_form(terms, reader, channel, locale, now);
         let decision = match &unwanted {
             Some(reason) => Err((State::Skipped(reason.clone()), None)),
-            None => decide(terms, renderer, recipient, channel, locale, &context),
+            None => decide(terms, renderer, reader, channel, locale, &context),
         };
         match decision {
             Ok(send) => {
@@ -126,11 +142,20 @@ pub fn plan(
 fn unwanted(
     terms: &Terms<'_>,
     renderer: &dyn Renderer,
-    recipient: &Recipient,
+    reader: &Reader<'_>,
     context: &Value,
 ) -> Option<Reason> {
-    if !recipient.active {
+    if !reader.person.active {
         return Some(PlainReason::Inactive.into());
+    }
+    match terms.event.key_kind {
+        KeyKind::Live => {}
+        KeyKind::Test => return Some(PlainReason::TestKey.into()),
+        KeyKind::Team if reader.person.team => {}
+        KeyKind::Team => return Some(PlainReason::NotTeam.into()),
+    }
+    if reader.told_before {
+        return Some(PlainReason::AlreadyTold.into());
     }
     let condition = terms.when?;
     match renderer.condition(condition, context) {
@@ -145,14 +170,21 @@ type Ended = (State, Option<String>);
 fn decide(
     terms: &Terms<'_>,
     renderer: &dyn Renderer,
-    recipient: &Recipient,
+    reader: &Reader<'_>,
     channel: Channel,
     locale: &str,
     context: &Value,
 ) -> Result<(Address, Rendered), Ended> {
-    let Some(address) = recipient.address(channel) else {
-        return Err((State::Skipped(PlainReason::NoAddress.into()), None));
-    };
+    let skipped = |reason: PlainReason| Err((State::Skipped(reason.into()), None));
+    let Some(address) = reader.person.address(channel) else { return skipped(PlainReason::NoAddress) };
+    if reader.suppressed.contains(&channel) {
+        return skipped(PlainReason::Suppressed);
+    }
+    // Kinds of reminder come with deadlines; an event by itself is none.
+    let kind = Kind { category: terms.category, channel, reminder: None };
+    if !is_wanted(reader.preferences, terms.defaults, &kind) {
+        return skipped(PlainReason::OptedOut);
+    }
     let job = RenderJob {
         tenant: terms.tenant.id.as_str(),
         template: terms.template,
@@ -175,18 +207,17 @@ fn decide(
 
 fn first_form(
     terms: &Terms<'_>,
-    id: &RecipientId,
-    key: &RecipientKey,
+    reader: &Reader<'_>,
     channel: Channel,
     locale: &str,
     now: Timestamp,
 ) -> Delivery {
     Delivery {
-        id: DeliveryId::new(key.clone(), terms.event.id.clone(), channel),
+        id: DeliveryId::new(reader.key.clone(), terms.event.id.clone(), channel),
         event_id: terms.event.id.clone(),
         event_type: terms.event.input.event_type.clone(),
         subject: terms.event.input.subject.clone(),
-        recipient_id: id.clone(),
+        recipient_id: reader.id.clone(),
         channel,
         category: terms.category,
         priority: terms.priority,

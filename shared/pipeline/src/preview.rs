@@ -2,12 +2,13 @@
 //! or sent.
 
 use carillon_domain::{
-    Channel, Event, EventId, EventInput, FieldError, Principal, Problem, Recipient, RecipientId, Rendered,
-    TemplateName, TemplateVersion, TenantId,
+    Channel, Event, EventId, EventInput, FieldError, KeyKind, Principal, Problem, Recipient, RecipientId,
+    Rendered, TemplateName, TemplateVersion, TenantId,
 };
 use serde_json::{Map, Value, json};
 
 use crate::context::Pipeline;
+use crate::fan_out::Told;
 use crate::plan::{self, Planned};
 use crate::ports::RenderJob;
 
@@ -25,15 +26,16 @@ impl Pipeline {
         self.check(caller, &input).await?;
         let extensions = input.extensions.clone();
         let id = EventId::from_idempotency_key(tenant, "preview");
-        let event = Event { id, accepted_at: self.now(), body_sha256: String::new(), input, extensions };
+        let (accepted_at, key_kind) = (self.now(), caller.key_kind);
+        let event = Event { id, accepted_at, body_sha256: String::new(), input, extensions, key_kind };
         let route = self.route(tenant, &event.input.event_type).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
         let more = addressed.recipients.len().saturating_sub(SHOWN);
         let ids: Vec<RecipientId> = addressed.recipients.into_iter().take(SHOWN).collect();
-        let (planned, missing) = self.plan_page(tenant, &event, route.as_deref(), &ids).await?;
-        let notifications: Vec<Value> = planned.iter().map(shown).collect();
+        let planning = self.plan_page(tenant, &event, route.as_deref(), &ids, &Told::Ask).await?;
+        let notifications: Vec<Value> = planning.planned.iter().map(shown).collect();
         let mut unknown = addressed.unknown;
-        unknown.extend(missing);
+        unknown.extend(planning.unknown);
         Ok(json!({"notifications": notifications, "unknown": unknown, "recipients_not_shown": more}))
     }
 
@@ -171,5 +173,5 @@ fn sample_event(
     )?;
     let id = EventId::from_idempotency_key(tenant, "preview");
     let extensions = std::collections::BTreeMap::new();
-    Ok(Event { id, accepted_at: now, body_sha256: String::new(), input, extensions })
+    Ok(Event { id, accepted_at: now, body_sha256: String::new(), input, extensions, key_kind: KeyKind::Live })
 }

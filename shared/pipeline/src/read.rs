@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::context::Pipeline;
 use crate::ports::StoreError;
 use crate::reproduce::Reproduced;
+use crate::store::directory::StoredRecipient;
 use crate::store::keys::{self, Logged};
 
 /// How many days of the log one call looks through; a page may be short and say where to go on.
@@ -151,7 +152,7 @@ impl Pipeline {
         let ids: Vec<RecipientId> = found.iter().map(|d| d.recipient_id.clone()).collect();
         let recipients = self.recipients(tenant, &ids).await?;
         let masked =
-            |d: &Delivery, r: &Option<carillon_domain::Recipient>| r.as_ref()?.masked_address(d.channel);
+            |d: &Delivery, r: &Option<StoredRecipient>| r.as_ref()?.recipient.masked_address(d.channel);
         Ok(found
             .iter()
             .zip(&recipients)

@@ -38,11 +38,28 @@ pub enum Recorded {
 }
 
 impl Pipeline {
+    async fn suppress_recipient_of(
+        &self,
+        tenant: &TenantId,
+        delivery: &Delivery,
+        kind: ReceiptKind,
+    ) -> Result<(), StoreError> {
+        let recipient = self.recipient(tenant, &delivery.recipient_id).await?;
+        if let Some(address) = recipient.and_then(|r| r.address(delivery.channel)) {
+            self.suppress(tenant, delivery.channel, &address, kind.as_str()).await?;
+        }
+        Ok(())
+    }
+
     /// Records a receipt. Repeating it changes nothing.
     pub async fn record_receipt(&self, tenant: &TenantId, receipt: &Receipt) -> Result<Recorded, StoreError> {
         let Some(mut before) = self.delivery(tenant, &receipt.token.delivery).await? else {
             return Ok(Recorded::Unmatched);
         };
+        if forbids_the_address(receipt) {
+            // Also for a receipt that is known: what recorded it may have stopped before it came to this.
+            self.suppress_recipient_of(tenant, &before, receipt.kind).await?;
+        }
         loop {
             let Some(after) = received(&before, receipt, self.now()) else { return Ok(Recorded::Known) };
             match self.save_delivery(tenant, before, after).await? {
@@ -61,6 +78,15 @@ impl Pipeline {
                 Saved::Overtaken(found) => before = *found,
             }
         }
+    }
+}
+
+/// A mailbox that is not there, or a reader who complained: mail to that address harms everybody else's.
+fn forbids_the_address(receipt: &Receipt) -> bool {
+    match receipt.kind {
+        ReceiptKind::Bounced => receipt.code.as_deref().is_some_and(|code| code.starts_with("Permanent")),
+        ReceiptKind::Complained => true,
+        _ => false,
     }
 }
 

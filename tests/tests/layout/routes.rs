@@ -6,7 +6,8 @@ use crate::none_of;
 use crate::template::{of_kind, resources};
 
 /// The functions behind API Gateway, with the calls that they answer. webhooks has a URL of its own.
-const BEHIND_GATEWAY: &[(&str, &[Call])] = &[("Intake", intake::CALLS), ("Api", api::CALLS)];
+const BEHIND_GATEWAY: &[(&str, &[Call])] =
+    &[("Intake", intake::CALLS), ("Operate", operate::CALLS), ("Api", api::CALLS)];
 
 /// A route of API Gateway.
 struct Route {

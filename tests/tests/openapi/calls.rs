@@ -8,7 +8,7 @@ use carillon_runtime::http::{Access, Call};
 use super::{document, operations, resolved};
 
 fn every_call() -> impl Iterator<Item = &'static Call> {
-    [intake::CALLS, webhooks::CALLS, api::CALLS].into_iter().flatten()
+    [intake::CALLS, webhooks::CALLS, operate::CALLS, api::CALLS].into_iter().flatten()
 }
 
 fn name(call: &Call) -> String {

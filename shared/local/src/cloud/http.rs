@@ -12,13 +12,15 @@ use carillon_runtime::http::{Answer, BadTable, Service};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// Above the largest limit of any call, so that the call itself says what is too large.
-const READ_AT_MOST: usize = 4 * 1_048_576;
+/// Far above the largest limit of any call, so that the call itself says what is too large, and a sender that is still
+/// sending hears it.
+const READ_AT_MOST: usize = 32 * 1_048_576;
 
 /// The functions that answer HTTP.
 struct FrontDoor {
     intake: Service,
     webhooks: Service,
+    operate: Service,
     api: Service,
 }
 
@@ -29,6 +31,8 @@ impl FrontDoor {
             &self.intake
         } else if self.webhooks.knows(path) {
             &self.webhooks
+        } else if self.operate.knows(path) {
+            &self.operate
         } else {
             &self.api
         }
@@ -53,6 +57,7 @@ pub(super) fn router(pipeline: &Arc<Pipeline>, dev: axum::Router) -> Result<axum
     let door = Arc::new(FrontDoor {
         intake: Service::new(Arc::clone(pipeline), intake::CALLS)?,
         webhooks: Service::new(Arc::clone(pipeline), webhooks::CALLS)?,
+        operate: Service::new(Arc::clone(pipeline), operate::CALLS)?,
         api: Service::new(Arc::clone(pipeline), api::CALLS)?,
     });
     Ok(dev.fallback(move |request: Request| {

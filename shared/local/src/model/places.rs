@@ -118,6 +118,7 @@ fn decode(query: &Query, cursor: &str) -> Result<Place, StoreError> {
         return Ok((cursor.to_owned(), Key::read_back(query.partition().to_owned(), cursor.to_owned())));
     }
     let place: Result<[String; 3], _> = serde_json::from_str(cursor);
-    let [pk, sk, sort] = place.map_err(|_| StoreError::BadCursor)?;
+    let place = place.ok().filter(|parts| parts.iter().all(|part| !part.is_empty()));
+    let [pk, sk, sort] = place.ok_or(StoreError::BadCursor)?;
     Ok((sort, Key::read_back(pk, sk)))
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use carillon_channels::MinijinjaRenderer;
 use carillon_domain::ids::HashKey;
-use carillon_domain::{Channel, Delivery, Principal, ReceiptKind, Scope, TenantId, Timestamp, Token};
+use carillon_domain::{
+    Channel, Delivery, KeyKind, Principal, ReceiptKind, Scope, TenantId, Timestamp, Token,
+};
 use carillon_local::model::{ModelTable, item_size};
 use carillon_local::secrets::LocalSecrets;
 use carillon_pipeline::context::Remembered;
@@ -117,6 +119,7 @@ impl World {
         let caller = Principal {
             tenant: self.names.tenant.clone(),
             key_id: "key".to_owned(),
+            key_kind: KeyKind::Live,
             scopes: vec![Scope::EventsWrite],
         };
         let body = json!({

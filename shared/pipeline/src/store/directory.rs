@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use carillon_domain::{GroupName, Recipient, RecipientId, RecipientKey, TenantId};
+use carillon_domain::{GroupName, Preferences, Recipient, RecipientId, RecipientKey, TenantId};
 use serde::{Deserialize, Serialize};
 
 use super::{from_item, keys, shards, to_item};
@@ -17,9 +17,23 @@ pub struct StoredRecipient {
     /// Counts the writes: each says which one it follows.
     #[serde(default)]
     pub rev: u32,
+    /// What they want to hear.
+    #[serde(default)]
+    pub preferences: Preferences,
+    /// Made for one event, from an address that the event brought: listed nowhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_off: bool,
     /// The person.
     #[serde(flatten)]
     pub recipient: Recipient,
+}
+
+impl StoredRecipient {
+    /// A person whom one event brought.
+    #[must_use]
+    pub fn one_off(id: RecipientId, recipient: Recipient) -> Self {
+        Self { id, rev: 1, preferences: Preferences::default(), one_off: true, recipient }
+    }
 }
 
 /// A group without its members.
@@ -57,9 +71,58 @@ impl Pipeline {
         tenant: &TenantId,
         id: &RecipientId,
     ) -> Result<Option<Recipient>, StoreError> {
+        Ok(self.stored_recipient(tenant, id).await?.map(|s| s.recipient))
+    }
+
+    /// A recipient with what they want, as of now.
+    pub async fn stored_recipient(
+        &self,
+        tenant: &TenantId,
+        id: &RecipientId,
+    ) -> Result<Option<StoredRecipient>, StoreError> {
         let key = keys::recipient(tenant, &self.recipient_key(tenant, id));
-        let stored: Option<StoredRecipient> = self.table.get(&key).await?.map(from_item).transpose()?;
-        Ok(stored.map(|s| s.recipient))
+        self.table.get(&key).await?.map(from_item).transpose()
+    }
+
+    /// Changes what a recipient wants. Answers whether there is such a recipient.
+    pub async fn put_preferences(
+        &self,
+        tenant: &TenantId,
+        id: &RecipientId,
+        preferences: &Preferences,
+    ) -> Result<bool, StoreError> {
+        let write = Write::Update {
+            key: keys::recipient(tenant, &self.recipient_key(tenant, id)),
+            set: vec![("preferences".to_owned(), serde_json::json!(preferences))],
+            // Counted, so that a recipient put at the same time does not bring the old preferences back.
+            add: vec![("rev".to_owned(), 1)],
+            remove: Vec::new(),
+            only_if: vec![Check::Present],
+        };
+        match self.table.write(write).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores a person whom one event brought, unless they are stored.
+    pub(crate) async fn put_one_off(
+        &self,
+        tenant: &TenantId,
+        id: &RecipientId,
+        recipient: &Recipient,
+    ) -> Result<(), StoreError> {
+        let key = keys::recipient(tenant, &self.recipient_key(tenant, id));
+        let stored = StoredRecipient::one_off(id.clone(), recipient.clone());
+        match self
+            .table
+            .write(Write::Put { key, item: to_item(&stored)?, only_if: vec![Check::Absent] })
+            .await
+        {
+            Ok(_) | Err(StoreError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Recipients in the order of their ids; none where there is no such recipient.
@@ -67,12 +130,12 @@ impl Pipeline {
         &self,
         tenant: &TenantId,
         ids: &[RecipientId],
-    ) -> Result<Vec<(RecipientKey, Option<Recipient>)>, StoreError> {
+    ) -> Result<Vec<(RecipientKey, Option<StoredRecipient>)>, StoreError> {
         let named: Vec<RecipientKey> = ids.iter().map(|id| self.recipient_key(tenant, id)).collect();
         let keys: Vec<_> = named.iter().map(|key| keys::recipient(tenant, key)).collect();
         let items = self.table.get_many(&keys).await?;
         let read = |item: Option<_>| item.map(from_item::<StoredRecipient>).transpose();
-        named.into_iter().zip(items).map(|(key, item)| Ok((key, read(item)?.map(|s| s.recipient)))).collect()
+        named.into_iter().zip(items).map(|(key, item)| Ok((key, read(item)?))).collect()
     }
 
     /// Stores a recipient whose addresses are in their one form. The phone number is claimed in the same transaction.
@@ -86,7 +149,13 @@ impl Pipeline {
         let key = keys::recipient(tenant, &person);
         let before: Option<StoredRecipient> = self.table.get(&key).await?.map(from_item).transpose()?;
         let rev = before.as_ref().map_or(0, |b| b.rev) + 1;
-        let mut item = to_item(&StoredRecipient { id: id.clone(), rev, recipient: recipient.clone() })?;
+        let mut item = to_item(&StoredRecipient {
+            id: id.clone(),
+            rev,
+            preferences: before.as_ref().map(|b| b.preferences.clone()).unwrap_or_default(),
+            one_off: false,
+            recipient: recipient.clone(),
+        })?;
         let (pk, sk) = Index::ByParent.attributes();
         let shard = keys::shard(person.as_str(), keys::RECIPIENT_SHARDS);
         item.insert(pk.to_owned(), keys::recipients(tenant, shard).into());

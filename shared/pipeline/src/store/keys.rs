@@ -17,6 +17,16 @@ pub(crate) fn tenant(tenant: &TenantId) -> Key {
     key(format!("T#{tenant}"), "TENANT")
 }
 
+/// The record of an API key, by which its tenant lists it and removes it.
+pub(crate) fn key_record(tenant: &TenantId, id: &str) -> Key {
+    key(key_records(tenant), id)
+}
+
+/// The partition of the records of a tenant's API keys.
+pub(crate) fn key_records(tenant: &TenantId) -> String {
+    format!("T#{tenant}#KEYS")
+}
+
 /// The configuration of a channel.
 pub(crate) fn channel(tenant: &TenantId, channel: Channel) -> Key {
     key(format!("T#{tenant}"), format!("CHANNEL#{channel}"))
@@ -90,6 +100,26 @@ pub(crate) fn recipient(tenant: &TenantId, recipient: &RecipientKey) -> Key {
 /// Whose an address is.
 pub(crate) fn address(tenant: &TenantId, address_hash: &str) -> Key {
     key(format!("T#{tenant}#A#{address_hash}"), "OWNER")
+}
+
+/// That an address may not be sent to on a channel.
+pub(crate) fn suppression(tenant: &TenantId, channel: Channel, address_hash: &str) -> Key {
+    key(format!("T#{tenant}#A#{address_hash}"), format!("SUPPRESSED#{channel}"))
+}
+
+/// The list of a tenant's suppressions.
+pub(crate) fn suppressions(tenant: &TenantId) -> String {
+    format!("T#{tenant}#SUPPRESSIONS")
+}
+
+/// That a recipient was told about something that they are told once.
+pub(crate) fn told(tenant: &TenantId, recipient: &RecipientKey, about: &str) -> Key {
+    key(person(tenant, recipient), format!("TOLD#{about}"))
+}
+
+/// A tenant's settings.
+pub(crate) fn settings(tenant: &TenantId) -> Key {
+    key(format!("T#{tenant}"), "SETTINGS")
 }
 
 /// A delivery.

@@ -1,15 +1,19 @@
 //! The items of the one table: what is stored under which key, in typed form. Above the [`Table`](crate::ports::Table)
 //! port and below the use cases; the same code runs on DynamoDB and on the in-memory model.
 
+pub mod api_keys;
 pub mod deliveries;
 pub mod directory;
 pub mod events;
 pub mod inbox;
 pub mod keys;
 pub mod routes;
+pub mod settings;
 pub mod shards;
+pub mod suppressions;
 pub mod templates;
 pub mod tenants;
+pub mod told;
 
 use carillon_domain::{Problem, ProblemKind};
 use serde::Serialize;

@@ -1,8 +1,8 @@
-//! Tenants, their keys, and where each channel sends from.
+//! Tenants, and where each channel sends from.
 
 use std::sync::Arc;
 
-use carillon_domain::{ApiKey, Channel, Tenant, TenantId};
+use carillon_domain::{Channel, Tenant, TenantId};
 use serde::{Deserialize, Serialize};
 
 use super::{from_item, keys, to_item};
@@ -52,29 +52,13 @@ impl Pipeline {
         Ok(Some(self.remembered.tenants.put(id.clone(), from_item(item)?, self.now())))
     }
 
-    /// Stores a tenant.
-    pub async fn put_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        let write = Write::Put { key: keys::tenant(&tenant.id), item: to_item(tenant)?, only_if: Vec::new() };
-        self.table.write(write).await?;
+    /// Stores a tenant. Answers whether it is new.
+    pub async fn put_tenant(&self, tenant: &Tenant) -> Result<bool, StoreError> {
+        let key = keys::tenant(&tenant.id);
+        let new = self.table.get(&key).await?.is_none();
+        self.table.write(Write::Put { key, item: to_item(tenant)?, only_if: Vec::new() }).await?;
         self.remembered.tenants.forget(&tenant.id);
-        Ok(())
-    }
-
-    /// The key with this hash, at most a moment old.
-    pub async fn api_key(&self, hash: &str) -> Result<Option<Arc<ApiKey>>, StoreError> {
-        let cached = hash.to_owned();
-        if let Some(key) = self.remembered.keys.get(&cached, self.now()) {
-            return Ok(Some(key));
-        }
-        let Some(item) = self.table.get(&keys::lookups::api_key(hash)).await? else { return Ok(None) };
-        Ok(Some(self.remembered.keys.put(cached, from_item(item)?, self.now())))
-    }
-
-    /// Stores a key under its hash; the key itself is stored nowhere.
-    pub async fn put_api_key(&self, hash: &str, key: &ApiKey) -> Result<(), StoreError> {
-        let write =
-            Write::Put { key: keys::lookups::api_key(hash), item: to_item(key)?, only_if: Vec::new() };
-        self.table.write(write).await.map(drop)
+        Ok(new)
     }
 
     /// The tenant that sends from a WhatsApp phone-number id.

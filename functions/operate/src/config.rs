@@ -1,0 +1,22 @@
+//! The environment variables of operate.
+
+use std::collections::BTreeMap;
+
+use carillon_aws::connect::Deployment;
+
+use carillon_runtime::environment::{Missing, required};
+
+/// Where this function's things are.
+///
+/// # Errors
+/// When a variable is missing.
+pub fn deployment() -> Result<Deployment, Missing> {
+    Ok(Deployment {
+        table: required("CARILLON_TABLE", "the name of the DynamoDB table")?,
+        secrets_prefix: required(
+            "CARILLON_SECRETS_PREFIX",
+            "what the names of the SSM parameters begin with",
+        )?,
+        queue_urls: BTreeMap::new(),
+    })
+}
