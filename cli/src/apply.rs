@@ -1,35 +1,27 @@
-//! `carillon apply`: puts a pack's groups, templates and routes into a tenant, in that order, because a route names a
-//! published template. What is the same already is left alone; applying twice changes nothing.
+//! `carillon apply`: puts a pack's groups, templates and routes into a tenant with one call, all or nothing, and shows what
+//! that changed. What is the same already is left alone; applying twice changes nothing.
 
 use std::fmt;
 
 use carillon_domain::FieldError;
-use serde_json::{Value, json};
+use carillon_domain::problem::pointer_part;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use crate::client::{CallError, Client, encoded};
 use crate::outcome::{Done, Failure};
-use crate::pack::{self, Pack, PackFaults, Part};
+use crate::pack::{Pack, PackFault, PackFaults, Part};
 
 /// How many differences of one thing are named.
 const NAMED_DIFFERENCES: usize = 4;
 
-/// What is to be done with one thing of a pack.
+/// What has become of one thing of a pack, or would.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Change {
     Create,
     /// With the pointers to what differs.
     Update(Vec<String>),
     Nothing,
-}
-
-/// One thing of a pack: where it goes, what it is to be, what is there.
-struct Step<'a> {
-    part: Part<'a>,
-    kind: &'static str,
-    name: String,
-    path: String,
-    body: Value,
-    change: Change,
 }
 
 /// What applying a pack has changed, or would change.
@@ -39,107 +31,103 @@ pub struct Summary {
     dry_run: bool,
 }
 
+/// What the API answers: names by what became of them, and pointers into the pack to what differed.
+#[derive(Debug, Deserialize)]
+struct Applied {
+    created: Names,
+    updated: Names,
+    differences: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Names {
+    groups: Vec<String>,
+    templates: Vec<String>,
+    routes: Vec<String>,
+}
+
 /// Applies a pack, or says what that would do.
 ///
 /// # Errors
-/// When the API refuses a part, with the file and line it comes from, or cannot be reached.
+/// When the API refuses it, with the file and line of each fault, or cannot be reached.
 pub async fn apply(client: &Client, pack: &Pack, dry_run: bool) -> Result<Summary, Failure> {
-    let mut steps = steps(pack);
-    for step in &mut steps {
-        step.change = change(client, step).await?;
-    }
-    let needed: Vec<&Step> = steps.iter().filter(|step| step.change != Change::Nothing).collect();
-    for (done, step) in needed.iter().enumerate().filter(|_| !dry_run) {
-        let query = if step.kind == "template" { "?publish=true" } else { "" };
-        if let Err(error) = client.put(&format!("{}{query}", step.path), &step.body).await {
-            return Err(refused(pack, step, error, done, needed.len()));
-        }
-    }
-    let changes = steps.into_iter().map(|step| (step.kind, step.name, step.change)).collect();
-    Ok(Summary { changes, dry_run })
+    let query = if dry_run { "?dry_run=true" } else { "" };
+    let path = format!("/v1/packs/{}", encoded(&pack.name));
+    let answered = client.put_for(&format!("{path}{query}"), &body(pack)).await;
+    let answer = answered.map_err(|error| refused(pack, error))?;
+    let applied = serde_json::from_value(answer)
+        .map_err(|_| CallError::Unreadable { call: format!("PUT {path}"), status: 200 })?;
+    Ok(Summary { changes: changes(pack, &applied), dry_run })
 }
 
-fn steps(pack: &Pack) -> Vec<Step<'_>> {
-    let step = |part, kind: &'static str, name: &str, body| {
-        let path = format!("/v1/{kind}s/{}", encoded(name));
-        Step { part, kind, name: name.to_owned(), path, body, change: Change::Nothing }
+fn body(pack: &Pack) -> Value {
+    let groups: Vec<Value> =
+        pack.groups.iter().map(|g| json!({"name": g.name, "description": g.description})).collect();
+    let templates: Map<String, Value> =
+        pack.templates.iter().map(|(name, template)| (name.to_string(), json!(template))).collect();
+    let routes: Map<String, Value> =
+        pack.routes.iter().map(|(event_type, route)| (event_type.to_string(), json!(route))).collect();
+    json!({"name": pack.name, "title": pack.title, "groups": groups, "templates": templates, "routes": routes})
+}
+
+/// Everything in the pack with what became of it, in the pack's order.
+fn changes(pack: &Pack, applied: &Applied) -> Vec<(&'static str, String, Change)> {
+    let Applied { created, updated, differences } = applied;
+    let change = |created: &[String], updated: &[String], at: String, name: &str| {
+        if created.iter().any(|n| n == name) {
+            Change::Create
+        } else if updated.iter().any(|n| n == name) {
+            let inside = differences.iter().filter_map(|pointer| below(pointer, &at));
+            Change::Update(inside.map(str::to_owned).collect())
+        } else {
+            Change::Nothing
+        }
     };
     let groups = pack.groups.iter().enumerate().map(|(i, group)| {
-        step(Part::Group(i), "group", group.name.as_str(), json!({"description": group.description}))
+        let name = group.name.as_str();
+        ("group", name.to_owned(), change(&created.groups, &updated.groups, format!("/groups/{i}"), name))
     });
-    let templates = pack
-        .templates
-        .iter()
-        .map(|(name, template)| step(Part::Template(name), "template", name.as_str(), json!(template)));
-    let routes =
-        pack.routes.iter().map(|(name, route)| step(Part::Route(name), "route", name.as_str(), json!(route)));
+    let templates = pack.templates.keys().map(|name| {
+        let at = format!("/templates/{}", pointer_part(name.as_str()));
+        ("template", name.to_string(), change(&created.templates, &updated.templates, at, name.as_str()))
+    });
+    let routes = pack.routes.keys().map(|event_type| {
+        let at = format!("/routes/{}", pointer_part(event_type.as_str()));
+        ("route", event_type.to_string(), change(&created.routes, &updated.routes, at, event_type.as_str()))
+    });
     groups.chain(templates).chain(routes).collect()
 }
 
-/// Compares with what is there. Only the fields that a pack has are compared: the rest is the tenant's.
-async fn change(client: &Client, step: &Step<'_>) -> Result<Change, CallError> {
-    let Some(there) = client.find(&step.path).await? else { return Ok(Change::Create) };
-    let mut differences = Vec::new();
-    match step.kind {
-        "group" => {
-            differing(&there["description"], &step.body["description"], "/description", &mut differences);
-        }
-        "template" => {
-            differing(&there["locales"], &step.body["locales"], "/locales", &mut differences);
-            if differences.is_empty() && there["status"] != "published" {
-                differences.push("/status".to_owned());
-            }
-        }
-        _ => {
-            let mut there = there;
-            if let Some(fields) = there.as_object_mut() {
-                fields.remove("event_type");
-            }
-            differing(&there, &step.body, "", &mut differences);
-        }
-    }
-    Ok(if differences.is_empty() { Change::Nothing } else { Change::Update(differences) })
+/// The rest of a pointer that leads to a part of a pack or into it.
+fn below<'a>(pointer: &'a str, at: &str) -> Option<&'a str> {
+    pointer.strip_prefix(at).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The pointers to the innermost values that differ.
-fn differing(there: &Value, wanted: &Value, at: &str, found: &mut Vec<String>) {
-    match (there, wanted) {
-        (Value::Object(a), Value::Object(b)) => {
-            let mut names: Vec<&String> =
-                a.keys().chain(b.keys().filter(|name| !a.contains_key(*name))).collect();
-            names.sort();
-            for name in names {
-                let pointer = format!("{at}/{}", carillon_domain::problem::pointer_part(name));
-                differing(
-                    a.get(name).unwrap_or(&Value::Null),
-                    b.get(name).unwrap_or(&Value::Null),
-                    &pointer,
-                    found,
-                );
-            }
+/// A refusal told by the files and lines of the pack.
+fn refused(pack: &Pack, error: CallError) -> Failure {
+    match error {
+        CallError::Refused { problem, .. } if problem.status == 422 && !problem.errors.is_empty() => {
+            PackFaults(problem.errors.into_iter().map(|fault| located(pack, fault)).collect()).into()
         }
-        _ if there == wanted => {}
-        _ => found.push(at.to_owned()),
+        other => other.into(),
     }
 }
 
-/// A refusal told by the file and line of the pack, with how far it came.
-fn refused(pack: &Pack, step: &Step<'_>, error: CallError, done: usize, needed: usize) -> Failure {
-    let CallError::Refused { problem, .. } = &error else { return error.into() };
-    if ![409, 422].contains(&problem.status) {
-        return error.into();
+/// A fault of the posted pack, by the file that the part comes from.
+fn located(pack: &Pack, FieldError { pointer, detail }: FieldError) -> PackFault {
+    let groups = (0..pack.groups.len()).map(|i| (format!("/groups/{i}"), Part::Group(i)));
+    let templates = pack
+        .templates
+        .keys()
+        .map(|name| (format!("/templates/{}", pointer_part(name.as_str())), Part::Template(name)));
+    let routes = pack.routes.keys().map(|event_type| {
+        (format!("/routes/{}", pointer_part(event_type.as_str())), Part::Route(event_type))
+    });
+    let mut parts = groups.chain(templates).chain(routes);
+    match parts.find_map(|(at, part)| Some((part, below(&pointer, &at)?))) {
+        Some((part, inside)) => pack.fault(part, FieldError::new(inside, detail)),
+        None => pack.manifest_fault(FieldError { pointer, detail }),
     }
-    let whole = || vec![FieldError::new("", problem.detail.clone())];
-    let found = if problem.errors.is_empty() { whole() } else { problem.errors.clone() };
-    let faults = PackFaults(found.into_iter().map(|fault| pack.fault(step.part, fault)).collect());
-    if done == 0 {
-        return faults.into();
-    }
-    let listed = pack::listed(&faults.0);
-    let after = format!(
-        "{done} of {needed} changes were made before it; mend it and apply again, which makes the rest"
-    );
-    Failure::Fault(format!("the API refused the {} {:?}; {after}{listed}", step.kind, step.name))
 }
 
 impl Summary {
@@ -177,8 +165,10 @@ impl fmt::Display for Summary {
                 Change::Nothing => {}
                 Change::Create => writeln!(f, "  + {kind} {name}")?,
                 Change::Update(pointers) => {
-                    let named: Vec<&str> =
-                        pointers.iter().take(NAMED_DIFFERENCES).map(String::as_str).collect();
+                    let named = |pointer: &String| {
+                        if pointer.is_empty() { "not published".to_owned() } else { pointer.clone() }
+                    };
+                    let named: Vec<String> = pointers.iter().take(NAMED_DIFFERENCES).map(named).collect();
                     let more = pointers.len() - named.len();
                     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
                     writeln!(f, "  ~ {kind} {name}: {}{more}", named.join(", "))?;
@@ -203,28 +193,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_difference_is_pointed_at_where_it_is() {
-        let there = json!({"audience": {"groups": ["A"]}, "channels": ["email"], "priority": "normal"});
-        let wanted = json!({"audience": {"groups": ["B"]}, "channels": ["email"], "expires_after_s": 60, "priority": "normal"});
-        let mut found = Vec::new();
-        differing(&there, &wanted, "", &mut found);
-        assert_eq!(found, ["/audience/groups", "/expires_after_s"]);
+    fn a_pointer_leads_into_the_part_that_it_names_and_into_no_other() {
+        assert_eq!(below("/groups/1/name", "/groups/1"), Some("/name"));
+        assert_eq!(below("/groups/1", "/groups/1"), Some(""));
+        assert_eq!(below("/groups/10/name", "/groups/1"), None);
     }
 
     #[test]
     fn the_summary_shows_what_changes_and_counts_the_rest() {
         let changes = vec![
             ("group", "Sales".to_owned(), Change::Nothing),
+            ("template", "farewell".to_owned(), Change::Update(vec![String::new()])),
             ("template", "welcome".to_owned(), Change::Create),
             ("route", "user.joined".to_owned(), Change::Update(vec!["/channels".to_owned()])),
         ];
         let text = Summary { changes, dry_run: true }.to_string();
         assert_eq!(
             text,
-            "  + template welcome\n\
+            "  ~ template farewell: not published\n\
+             \x20 + template welcome\n\
              \x20 ~ route user.joined: /channels\n\
              groups:    0 to create, 0 to update, 1 unchanged\n\
-             templates: 1 to create, 0 to update, 0 unchanged\n\
+             templates: 1 to create, 1 to update, 0 unchanged\n\
              routes:    0 to create, 1 to update, 0 unchanged\n"
         );
     }

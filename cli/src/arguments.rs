@@ -55,6 +55,8 @@ pub enum Command {
     Recent,
     /// The log of deliveries; the filters combine
     Deliveries(DeliveryFilters),
+    /// List, make and delete the keys of a tenant
+    Keys(crate::keys::Keys),
     /// Whether the cloud answers
     Health,
     /// Make the first tenant, its keys and the secrets of a deployed stack, with your AWS credentials
@@ -253,6 +255,10 @@ mod tests {
             "carillon send t --wait --dry-run",
             "carillon deliveries --state gone",
             "carillon apply",
+            "carillon keys",
+            "carillon keys create shop",
+            "carillon keys create shop --scope everything",
+            "carillon keys delete",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

@@ -77,6 +77,10 @@ pub async fn run(wanted: Bootstrap) -> Result<Done, Failure> {
         time_zone: wanted.time_zone,
         region: wanted.region,
     };
+    if let Some(fault) = tenant.faults().into_iter().next() {
+        let option = fault.pointer.trim_start_matches('/').replace('_', "-");
+        return Err(Failure::Usage(format!("--{option} {}", fault.detail)));
+    }
     pipeline.ensure_tenant(&tenant).await.map_err(|e| refused("making the tenant", &e))?;
     let key = async |name, scopes| {
         pipeline.make_key(&tenant.id, name, scopes).await.map_err(|e| refused("making a key", &e))

@@ -9,6 +9,7 @@ mod demo;
 mod dev;
 mod headline;
 mod health;
+mod keys;
 mod log;
 mod logging;
 mod outcome;

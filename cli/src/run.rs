@@ -3,7 +3,7 @@
 use crate::arguments::{Apply, Arguments, Command, Connection};
 use crate::client::Client;
 use crate::outcome::{Done, Failure};
-use crate::{apply, bootstrap, demo, dev, health, log, pack, send};
+use crate::{apply, bootstrap, demo, dev, health, keys, log, pack, send};
 
 /// Runs the command.
 ///
@@ -18,6 +18,7 @@ pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
         Command::Send(send) => send::send(&keyed(&connection)?, &send).await,
         Command::Recent => log::recent(&keyed(&connection)?).await,
         Command::Deliveries(filters) => log::deliveries(&keyed(&connection)?, &filters).await,
+        Command::Keys(keys) => keys::keys(&keyed(&connection)?, &keys).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Health => health::health(&Client::new(&connection.url, None)?).await,
     }

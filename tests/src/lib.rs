@@ -119,6 +119,16 @@ impl Dev {
         .await
     }
 
+    /// The delivery of an event to a recipient on a channel, once it is in a state.
+    pub async fn delivery_to(&self, id: &str, recipient: &Value, channel: &str, state: &str) -> Value {
+        until(&format!("{channel} to {recipient} to be {state}"), async || {
+            let fits =
+                |d: &Value| d["recipient_id"] == *recipient && d["channel"] == channel && d["state"] == state;
+            self.deliveries(id).await.into_iter().find(fits)
+        })
+        .await
+    }
+
     /// What the fake providers received.
     pub async fn outbox(&self) -> Vec<Value> {
         self.admin.get("/dev/outbox.json").await.body["items"].as_array().cloned().unwrap_or_default()

@@ -136,6 +136,12 @@ impl Pack {
         }
     }
 
+    /// The fault at a pointer into the pack as a whole.
+    #[must_use]
+    pub fn manifest_fault(&self, fault: FieldError) -> PackFault {
+        self.sources.manifest.fault(fault)
+    }
+
     /// A template has a file for each locale, and the pointer says which.
     fn template_fault(&self, name: &TemplateName, fault: FieldError) -> PackFault {
         let rest = fault.pointer.strip_prefix("/locales/").unwrap_or_default();

@@ -53,6 +53,9 @@ pub struct Delivery {
     /// After this instant it is not sent any more.
     #[serde(with = "ms")]
     pub expires_at: Timestamp,
+    /// Its event's list of deliveries is kept in several partitions, because there are many.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub spread: bool,
     /// Counts the writes of the item: each write says which one it follows, so none is lost to another.
     pub rev: u32,
     /// Provider calls made.

@@ -97,7 +97,7 @@ impl Pipeline {
         id: &EventId,
         priority: Priority,
     ) -> Result<(), Problem> {
-        let work = EventWork { tenant: tenant.clone(), event_id: id.clone() };
+        let work = EventWork { tenant: tenant.clone(), event_id: id.clone(), part: None };
         if let Err(error) = self.queues.send(Queue::Events, vec![work.message(priority)]).await {
             // The event is durable; once sweep-due knows of it, it is as good as queued.
             self.put_unqueued_event(tenant, id).await?;

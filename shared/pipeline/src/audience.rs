@@ -1,4 +1,5 @@
-//! Who hears of an event: the ids and groups of the route and of the event, each recipient once.
+//! Who hears of an event: the ids and groups of the route and of the event, each recipient once. A small audience is
+//! read whole; a large one is left in its groups, which fan-out works in parts.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +8,16 @@ use carillon_domain::{Audience, Event, GroupName, RecipientId, TenantId};
 use crate::context::Pipeline;
 use crate::ports::StoreError;
 
+/// Up to so many recipients an event is fanned out at once; above it, in parts.
+pub(crate) const SMALL_AUDIENCE: usize = 1_000;
+
 /// The people an event is for, and the names that lead to nobody.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addressed {
-    /// Each once, by id.
+    /// Each once, by id. For a large audience only those who are named one by one.
     pub recipients: BTreeSet<RecipientId>,
+    /// The groups of a large audience, whose members are not read.
+    pub large: Vec<GroupName>,
     /// Groups and event fields that a route names and that do not exist: `group Sales`, `field data.customer_id`.
     pub unknown: Vec<String>,
 }
@@ -26,7 +32,7 @@ impl Pipeline {
     ) -> Result<Addressed, StoreError> {
         let targets = &event.input.recipients;
         let mut addressed = Addressed::default();
-        let mut groups: Vec<&GroupName> = targets.groups.iter().collect();
+        let mut groups: BTreeSet<&GroupName> = targets.groups.iter().collect();
         addressed.recipients.extend(targets.ids.iter().cloned());
         addressed.recipients.extend((0..targets.addresses.len()).filter_map(|n| event.brought_id(n)));
         if let Some(audience) = route.filter(|_| !targets.replace) {
@@ -39,13 +45,53 @@ impl Pipeline {
                 }
             }
         }
-        for group in groups {
-            let members = self.all_members(tenant, group).await?;
-            if members.is_empty() && self.group(tenant, group).await?.is_none() {
+        let mut members = BTreeSet::new();
+        for group in &groups {
+            let (page, more) = self.members(tenant, group, SMALL_AUDIENCE + 1, None).await?;
+            if page.is_empty() && self.group(tenant, group).await?.is_none() {
                 addressed.unknown.push(format!("group {group}"));
             }
-            addressed.recipients.extend(members);
+            members.extend(page);
+            if more.is_some() || members.len() + addressed.recipients.len() > SMALL_AUDIENCE {
+                addressed.large = groups.into_iter().cloned().collect();
+                return Ok(addressed);
+            }
         }
+        addressed.recipients.extend(members);
         Ok(addressed)
+    }
+
+    /// Whether somebody is among the people an event is for.
+    pub(crate) async fn is_addressed(
+        &self,
+        tenant: &TenantId,
+        addressed: &Addressed,
+        id: &RecipientId,
+    ) -> Result<bool, StoreError> {
+        if addressed.recipients.contains(id) {
+            return Ok(true);
+        }
+        for group in &addressed.large {
+            if self.is_member(tenant, group, id).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Some of the people an event is for, in the order of their ids: all of a small audience.
+    pub(crate) async fn some_addressed(
+        &self,
+        tenant: &TenantId,
+        addressed: &Addressed,
+        at_most: usize,
+    ) -> Result<Vec<RecipientId>, StoreError> {
+        let mut some = addressed.recipients.clone();
+        for group in &addressed.large {
+            if some.len() < at_most {
+                some.extend(self.members(tenant, group, at_most, None).await?.0);
+            }
+        }
+        Ok(some.into_iter().take(at_most).collect())
     }
 }

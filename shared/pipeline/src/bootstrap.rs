@@ -1,7 +1,7 @@
 //! The first things of a deployment: a tenant and the keys that act for it.
 
 use carillon_domain::ids::{api_key_hash, api_key_text};
-use carillon_domain::{ApiKey, KeyKind, Scope, Tenant, TenantId};
+use carillon_domain::{ApiKey, KeyKind, Scope, Tenant, TenantId, Timestamp};
 
 use crate::context::Pipeline;
 use crate::ports::{Entropy, Secrets, StoreError};
@@ -62,9 +62,14 @@ impl Pipeline {
             kind: KeyKind::Live,
             scopes: scopes.to_vec(),
             expires_at: None,
-            created_at: known.and_then(|key| key.created_at).or(Some(self.now())),
+            created_at: known.and_then(|key| key.created_at).or_else(|| self.now_in_millis()),
         };
         self.put_api_key(&hash, &key).await
+    }
+
+    /// Now, as exactly as the API shows instants.
+    pub(crate) fn now_in_millis(&self) -> Option<Timestamp> {
+        Timestamp::from_millisecond(self.now().as_millisecond()).ok()
     }
 
     /// The text of a key that nobody has yet.

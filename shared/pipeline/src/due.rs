@@ -63,7 +63,7 @@ impl Pipeline {
     }
 
     async fn sweep_event(&self, tenant: &TenantId, id: &EventId) -> Result<Swept, WorkError> {
-        let work = EventWork { tenant: tenant.clone(), event_id: id.clone() };
+        let work = EventWork { tenant: tenant.clone(), event_id: id.clone(), part: None };
         self.queues.send(Queue::Events, vec![work.message(carillon_domain::Priority::default())]).await?;
         self.delete_unqueued_event(tenant, id).await?;
         Ok(Swept { queued: 1, ..Swept::default() })

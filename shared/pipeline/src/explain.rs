@@ -46,9 +46,14 @@ impl Pipeline {
             ));
         }
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
-        let wanted = |id: &&RecipientId| only.is_none_or(|only| only == *id);
-        let ids: Vec<RecipientId> =
-            addressed.recipients.iter().filter(wanted).take(EXPLAINED).cloned().collect();
+        let mut ids = self.some_addressed(tenant, &addressed, EXPLAINED).await?;
+        if let Some(only) = only {
+            ids = if self.is_addressed(tenant, &addressed, only).await? {
+                vec![only.clone()]
+            } else {
+                Vec::new()
+            };
+        }
         if let Some(only) = only.filter(|_| ids.is_empty()) {
             decisions.push(decision(
                 planned_at,

@@ -16,7 +16,7 @@ use crate::store::events::EventPlan;
 use crate::work::{DeliveryWork, EventWork, WorkError};
 
 /// How many recipients are read, decided, written and queued at a time: what bounds the memory of a large audience.
-const PAGE: usize = 100;
+pub(crate) const PAGE: usize = 100;
 
 impl Pipeline {
     /// Fans out one event.
@@ -25,13 +25,18 @@ impl Pipeline {
     /// When the table or a queue cannot be reached; the queue repeats the message, and what is done stays done.
     pub async fn fan_out(&self, work: &EventWork) -> Result<(), WorkError> {
         let tenant = &work.tenant;
-        if self.event_plan(tenant, &work.event_id).await?.is_some() {
+        let (plan, cut) = self.event_progress(tenant, &work.event_id).await?;
+        // Planned, or cut into parts whose messages are all in the queue.
+        if plan.is_some() || (cut.is_some() && work.part.is_none()) {
             return Ok(());
         }
         let Some(event) = self.event(tenant, &work.event_id).await? else {
             return Err(WorkError::Unreadable(format!("there is no event {}", work.event_id)));
         };
         let route = self.route(tenant, &event.input.event_type).await?;
+        if let Some(part) = &work.part {
+            return self.fan_out_part(tenant, &event, route.as_deref(), part).await;
+        }
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
         let mut unknown = addressed.unknown;
         if let Some(owner) = self.tenant(tenant).await? {
@@ -41,12 +46,18 @@ impl Pipeline {
             }
         }
         let ids: Vec<RecipientId> = addressed.recipients.into_iter().collect();
+        let spread = !addressed.large.is_empty();
         let mut planned = 0;
         for page in ids.chunks(PAGE) {
-            planned += self.fan_out_page(tenant, &event, route.as_deref(), page, &mut unknown).await?;
+            planned +=
+                self.fan_out_page(tenant, &event, route.as_deref(), page, spread, &mut unknown).await?;
         }
         for name in &unknown {
             tracing::warn!(tenant.id = %tenant, event.id = %event.id, missing = %name, "the audience names what does not exist");
+        }
+        if spread {
+            let priority = event.input.priority.or(route.map(|r| r.priority)).unwrap_or_default();
+            return self.cut(tenant, &event, &addressed.large, priority, unknown).await;
         }
         let plan = EventPlan { planned_at: self.now(), planned, unknown };
         self.put_event_plan(tenant, &event.id, &plan).await?;
@@ -54,12 +65,15 @@ impl Pipeline {
         Ok(())
     }
 
-    async fn fan_out_page(
+    /// Decides, writes and queues a page of recipients. Answers how many deliveries there are. `spread`: the event's
+    /// list of deliveries is kept in several partitions.
+    pub(crate) async fn fan_out_page(
         &self,
         tenant: &TenantId,
         event: &Event,
         route: Option<&Route>,
         page: &[RecipientId],
+        spread: bool,
         unknown: &mut Vec<String>,
     ) -> Result<u32, WorkError> {
         let Planning { mut planned, unknown: missing } =
@@ -79,6 +93,9 @@ impl Pipeline {
             if !lost.is_empty() {
                 planned = self.plan_page(tenant, event, route, page, &Told::Known(lost)).await?.planned;
             }
+        }
+        for one in &mut planned {
+            one.delivery.spread = spread;
         }
         let count = u32::try_from(planned.len()).unwrap_or(u32::MAX);
         let (in_app, queued): (Vec<_>, Vec<_>) =

@@ -68,7 +68,7 @@ impl Pipeline {
             kind: input.kind,
             scopes: input.scopes.into_iter().collect::<BTreeSet<_>>().into_iter().collect(),
             expires_at: input.expires_at,
-            created_at: Some(self.now()),
+            created_at: self.now_in_millis(),
         };
         self.put_api_key(&hash, &key).await?;
         Ok(IssuedKey { text, key })

@@ -15,6 +15,7 @@ pub mod due;
 pub mod explain;
 pub mod fan_out;
 pub mod issue_key;
+pub mod parts;
 pub mod people;
 pub mod plan;
 pub mod ports;

@@ -229,6 +229,7 @@ fn first_form(
         retry_at: None,
         expires_at: terms.expires_at,
         rev: 1,
+        spread: false,
         calls: 0,
         tries: 0,
         owner: None,

@@ -30,13 +30,13 @@ impl Pipeline {
         let event = Event { id, accepted_at, body_sha256: String::new(), input, extensions, key_kind };
         let route = self.route(tenant, &event.input.event_type).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
-        let more = addressed.recipients.len().saturating_sub(SHOWN);
-        let ids: Vec<RecipientId> = addressed.recipients.into_iter().take(SHOWN).collect();
+        let ids = self.some_addressed(tenant, &addressed, SHOWN).await?;
+        let more = !addressed.large.is_empty() || addressed.recipients.len() > SHOWN;
         let planning = self.plan_page(tenant, &event, route.as_deref(), &ids, &Told::Ask).await?;
         let notifications: Vec<Value> = planning.planned.iter().map(shown).collect();
         let mut unknown = addressed.unknown;
         unknown.extend(planning.unknown);
-        Ok(json!({"notifications": notifications, "unknown": unknown, "recipients_not_shown": more}))
+        Ok(json!({"notifications": notifications, "unknown": unknown, "more_recipients": more}))
     }
 
     /// What a template says on every channel, for given data.

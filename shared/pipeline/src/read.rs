@@ -96,6 +96,11 @@ impl Pipeline {
             "settled": settled,
             "cost": null,
         });
+        if plan.is_none()
+            && let Some((done, parts)) = self.progress_of(tenant, &event.id).await?
+        {
+            view["progress"] = json!({"parts_done": done, "parts": parts});
+        }
         if let Some(plan) = plan.filter(|p| !p.unknown.is_empty()) {
             view["unknown"] = json!(plan.unknown);
         }

@@ -3,6 +3,7 @@
 use carillon_domain::{Address, Delivery, EventId, Priority, Rendered, TenantId};
 use serde::{Deserialize, Serialize};
 
+use crate::parts::Part;
 use crate::ports::{Message, QueueError, StoreError, TransactError};
 
 /// On the events queue: an accepted event to fan out.
@@ -12,6 +13,9 @@ pub struct EventWork {
     pub tenant: TenantId,
     /// Which.
     pub event_id: EventId,
+    /// Which part of its audience, when that is large; the whole event otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// On the whatsapp and email queues: one provider call to make.

@@ -5,6 +5,9 @@ use std::fmt;
 
 use carillon_domain::template::{ApprovedTemplate, EmailPart, InAppPart, WhatsappPart};
 use carillon_domain::{Audience, EventInput, LocaleParts, Recipient, Route, Targets, Template};
+use carillon_pipeline::apply_pack::{PackGroup, PackInput};
+use carillon_pipeline::configure_tenant::TenantInput;
+use carillon_pipeline::issue_key::KeyInput;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::forward_to_deserialize_any;
 use serde_json::Value;
@@ -79,6 +82,10 @@ fn a_schema_has_the_fields_that_its_type_reads() {
         ("ApprovedTemplate", fields_of::<ApprovedTemplate>()),
         ("EmailPart", fields_of::<EmailPart>()),
         ("InAppPart", fields_of::<InAppPart>()),
+        ("KeyRequest", fields_of::<KeyInput>()),
+        ("Tenant", fields_of::<TenantInput>()),
+        ("Pack", fields_of::<PackInput>()),
+        ("PackGroup", fields_of::<PackGroup>()),
     ] {
         assert_eq!(writable(&document, schema), fields, "{schema}");
     }

@@ -5,7 +5,7 @@ use carillon_domain::Rendered;
 use carillon_domain::template::EmailPart;
 use carillon_pipeline::ports::RenderError;
 
-use crate::render::{Fill, html_text};
+use crate::render::{Fill, css, html_text};
 
 const SUBJECT: &str = "/email/subject";
 /// The part whose data is escaped.
@@ -32,6 +32,7 @@ pub(crate) fn render(part: &EmailPart, fill: Fill<'_>) -> Result<Rendered, Rende
     if html.trim().is_empty() {
         return Err(RenderError { part: HTML.to_owned(), detail: "is empty".to_owned() });
     }
+    let html = css::inlined(html).map_err(|detail| RenderError { part: HTML.to_owned(), detail })?;
     let text = match &part.text {
         Some(_) => fill(TEXT)?,
         None => html_text::of(&html),

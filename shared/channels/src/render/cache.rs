@@ -21,8 +21,9 @@ pub(crate) struct Parsed {
 }
 
 impl Parsed {
-    fn new(blank: &Environment<'static>, parts: &LocaleParts) -> Result<Self, RenderError> {
+    fn new(blank: &Environment<'static>, locale: &str, parts: &LocaleParts) -> Result<Self, RenderError> {
         let mut environment = blank.clone();
+        engine::speak(&mut environment, locale);
         for (part, text) in super::texts(parts) {
             environment
                 .add_template_owned(part.clone(), text.to_owned())
@@ -86,7 +87,7 @@ impl Cache {
             entry.used = *clock;
             return Ok(Arc::clone(&entry.parsed));
         }
-        let parsed = Arc::new(Parsed::new(&self.blank, parts)?);
+        let parsed = Arc::new(Parsed::new(&self.blank, job.locale, parts)?);
         kept.insert(name, Entry { parsed: Arc::clone(&parsed), used: *clock });
         if kept.len() > KEPT {
             let oldest = kept.values().map(|e| e.used).min();

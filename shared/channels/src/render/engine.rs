@@ -1,10 +1,13 @@
 //! The template language: minijinja with bounds. Tenants write templates, so a template may run for so long, write so
 //! much, and reach nothing but its context. Makes the environments that [`super::cache`] fills.
 
+use std::error::Error as _;
 use std::io;
 
 use carillon_pipeline::ports::RenderError;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+
+use super::filters;
 
 /// Instructions one text may take; a table of 1,000 rows with five variables each takes an eighth of it.
 const FUEL: u64 = 200_000;
@@ -17,7 +20,8 @@ const MAX_RECURSION: usize = 100;
 
 /// Filters that turn a number of the data into memory of that size, and functions that print everything there is.
 const REMOVED_FILTERS: [&str; 5] = ["batch", "format", "indent", "pprint", "slice"];
-const REMOVED_FUNCTIONS: [&str; 1] = ["debug"];
+/// A namespace carries text from one round of a loop to the next: the one way to double a text in every round.
+const REMOVED_FUNCTIONS: [&str; 2] = ["debug", "namespace"];
 
 /// For texts: what is undefined is an error, so that half a text is never sent.
 pub(crate) fn for_texts() -> Environment<'static> {
@@ -29,6 +33,11 @@ pub(crate) fn for_texts() -> Environment<'static> {
         _ => AutoEscape::None,
     });
     environment
+}
+
+/// Gives texts the filters that speak a locale's language.
+pub(crate) fn speak(environment: &mut Environment<'static>, locale: &str) {
+    filters::add(environment, locale);
 }
 
 /// For conditions: what is undefined counts as false.
@@ -74,8 +83,10 @@ pub(crate) fn fill(environment: &Environment<'_>, part: &str, context: Value) ->
 /// What is wrong, with the line and the place in the template, and without data: minijinja's own words can quote
 /// values, so they are used only for the kinds that speak of names and syntax.
 pub(crate) fn reason(error: &Error) -> String {
+    let own = error.source().and_then(|source| source.downcast_ref::<filters::Fault>());
     let line = error.line().map(|line| format!("line {line}: ")).unwrap_or_default();
     let what = match (error.kind(), error.detail()) {
+        _ if own.is_some() => own.map(ToString::to_string).unwrap_or_default(),
         (ErrorKind::UndefinedError, Some(detail)) => detail.to_owned(),
         (
             kind @ (ErrorKind::SyntaxError

@@ -34,7 +34,8 @@ const BLOCKS: [&str; 22] = [
 /// Elements with an empty line around them.
 const PARAGRAPHS: [&str; 10] = ["p", "h1", "h2", "h3", "h4", "h5", "h6", "ol", "ul", "pre"];
 /// Elements without content; a hidden one hides nothing.
-const VOID: [&str; 8] = ["area", "br", "hr", "img", "input", "link", "meta", "wbr"];
+pub(super) const VOID: [&str; 13] =
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"];
 
 /// The text of an HTML document.
 pub(crate) fn of(html: &str) -> String {
@@ -61,14 +62,14 @@ pub(crate) fn of(html: &str) -> String {
     writer.finish()
 }
 
-enum Piece<'a> {
+pub(super) enum Piece<'a> {
     Text(&'a str),
     Tag(Tag<'a>),
 }
 
-struct Tag<'a> {
-    name: String,
-    closes: bool,
+pub(super) struct Tag<'a> {
+    pub(super) name: String,
+    pub(super) closes: bool,
     attributes: &'a str,
 }
 
@@ -112,7 +113,7 @@ fn attribute_value(text: &str) -> (&str, &str) {
 }
 
 /// Takes the next text or tag off the front. Each byte is looked at a bounded number of times.
-fn next_piece<'a>(rest: &mut &'a str) -> Option<Piece<'a>> {
+pub(super) fn next_piece<'a>(rest: &mut &'a str) -> Option<Piece<'a>> {
     loop {
         let text = *rest;
         if text.is_empty() {

@@ -3,8 +3,10 @@
 //! that channel's `render.rs`; a provider or the feed comes next.
 
 pub(crate) mod cache;
+pub(crate) mod css;
 pub(crate) mod engine;
 mod entities;
+mod filters;
 pub(crate) mod html_text;
 
 use std::sync::Arc;
@@ -32,7 +34,10 @@ impl MinijinjaRenderer {
     /// A renderer that has parsed nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { cache: cache::Cache::new(), texts: engine::for_texts(), conditions: engine::for_conditions() }
+        let mut texts = engine::for_texts();
+        // Whether a filter exists does not depend on the locale.
+        engine::speak(&mut texts, "en");
+        Self { cache: cache::Cache::new(), texts, conditions: engine::for_conditions() }
     }
 
     /// What is wrong with one text. A text that parses is filled once with stand-ins, because minijinja looks up

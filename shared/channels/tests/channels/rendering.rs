@@ -18,6 +18,18 @@ fn render_in(
     MinijinjaRenderer::new().render(&job)
 }
 
+fn in_app_in(locale: &str, body: &str, context: &Value) -> Result<String, RenderError> {
+    let locales = json!({locale: {"in_app": {"title": "t", "body": body}}});
+    let template = json!({"name": "t", "version": 1, "template": {"locales": locales}});
+    let template: TemplateVersion = serde_json::from_value(template).unwrap();
+    let channel = Channel::InApp;
+    let job = RenderJob { tenant: "acme", template: &template, locale, channel, window_open: false, context };
+    match MinijinjaRenderer::new().render(&job)? {
+        Rendered::InApp { body, .. } => Ok(body),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn email(html: &str, context: &Value) -> Result<(String, String), RenderError> {
     let parts = json!({"email": {"subject": "About {{ data.name }}", "html": html}});
     match render_in(&parts, Channel::Email, false, context)? {
@@ -68,6 +80,71 @@ fn an_undefined_variable_is_an_error_that_names_it_and_shows_no_data() {
         assert!(!error.detail.contains("Secret"), "{body}: {}", error.detail);
     }
     assert_eq!(in_app("{{ data.order | default('none') }}", &context).unwrap(), "none");
+}
+
+#[test]
+fn amounts_times_and_counts_speak_the_language_of_the_templates_locale() {
+    let context = json!({
+        "data": {"total": 1234.5, "text": "0.105", "due_at": "2026-11-20T16:30:00Z", "day": "2026-12-01", "n": 0},
+        "recipient": {"time_zone": "Europe/Paris"},
+    });
+    for (locale, body, is) in [
+        ("en", "{{ data.total | money('USD') }}", "$1,234.50"),
+        ("en-GB", "{{ data.text | money('EUR') }}", "€0.10"),
+        ("fr", "{{ data.total | money('EUR') }}", "1\u{202f}234,50\u{a0}€"),
+        ("fr-CA", "{{ 3 | money('CAD') }}", "3,00\u{a0}$CA"),
+        ("en-GB", "{{ data.due_at | date }}", "20 November 2026"),
+        ("fr", "{{ data.due_at | date('datetime') }}", "20 novembre 2026 à 17:30"),
+        ("fr", "{{ data.day | date }}", "1er décembre 2026"),
+        ("de", "{{ data.due_at | date('datetime') }}", "2026-11-20 17:30"),
+        ("en", "{{ data.due_at | date('%d/%m %H:%M') }}", "20/11 17:30"),
+        ("en", "{{ data.n }} {{ data.n | plural('book', 'books') }}", "0 books"),
+        ("fr", "{{ data.n }} {{ data.n | plural('livre', 'livres') }}", "0 livre"),
+    ] {
+        assert_eq!(in_app_in(locale, body, &context).unwrap(), is, "{locale}: {body}");
+    }
+    let nowhere = json!({"data": {"due_at": "2026-11-20T16:30:00Z"}});
+    assert_eq!(in_app("{{ data.due_at | date('time') }}", &nowhere).unwrap(), "4:30\u{a0}PM");
+}
+
+#[test]
+fn a_filter_that_has_no_answer_says_what_it_needs_and_shows_no_data() {
+    let context = json!({"data": {"name": "Ada Secret", "list": ["Secret"], "none": null}});
+    for (body, says) in [
+        (
+            "{{ data.name | money('EUR') }}",
+            "line 1: is not a number; write it like 1234.50 at `money('EUR')`",
+        ),
+        ("{{ 5 | money(data.name) }}", "needs a currency code of three letters, such as EUR"),
+        ("{{ data.list | money('EUR') }}", "needs a text or a number"),
+        ("{{ data.none | money('EUR') }}", "needs a text or a number"),
+        ("{{ data.name | date }}", "is neither a date like 2026-11-20 nor a time with its offset"),
+        ("{{ '2026-11-20' | date(data.name) }}", "knows the styles short, long, time and datetime"),
+        ("{{ data.name | plural('a', 'b') }}", "is not a number"),
+        ("{{ data.missing | money('EUR') }}", "`data.missing` is undefined"),
+        ("{{ data.missing | date }}", "`data.missing` is undefined"),
+        ("{{ 1 | plural('a') }}", "missing argument"),
+    ] {
+        let error = in_app(body, &context).unwrap_err();
+        assert!(error.detail.contains(says), "{body}: {}", error.detail);
+        assert!(!error.detail.contains("Secret"), "{body}: {}", error.detail);
+    }
+}
+
+#[test]
+fn style_blocks_of_an_email_move_into_its_elements() {
+    let head = "<style>td { padding: 4px } .{{ data.name }} { color: red } @media print { td { color: red } }</style>";
+    let html =
+        head.to_owned() + "<table>{% for n in data.rows %}<tr><td>{{ n }}</td></tr>{% endfor %}</table>";
+    let context = json!({"data": {"name": "Ada", "rows": ["a & b", 2]}});
+    let (html, text) = email(&html, &context).unwrap();
+    assert!(html.contains("<td style=\"padding: 4px;\">a &amp; b</td>"), "{html}");
+    assert_eq!(html.matches("padding: 4px;").count(), 2, "{html}");
+    assert!(html.contains("@media print { td { color: red } }"), "{html}");
+    assert_eq!(text, "a & b\n2");
+    let error =
+        email("<style>p{margin:0}</style>{% for n in range(500) %}<div>{% endfor %}", &context).unwrap_err();
+    assert_eq!(error.part, "/email/html");
 }
 
 #[test]
@@ -131,6 +208,10 @@ fn a_template_cannot_run_away() {
         ("{% include '/in_app/title' ~ 's' %}", "template not found"),
         ("{{ 'x' | indent(1000000000) }}", "filter indent is unknown"),
         ("{{ debug() }}", "function"),
+        (
+            "{% set n = namespace(a='x') %}{% for i in range(99) %}{% set n.a = n.a ~ n.a %}{% endfor %}",
+            "function",
+        ),
     ] {
         let error = in_app(body, &json!({})).unwrap_err();
         assert!(error.detail.contains(says), "{:.80}: {}", body, error.detail);

@@ -26,7 +26,16 @@ pub(crate) fn delivery_item(tenant: &TenantId, delivery: &Delivery) -> Result<It
         item.insert(sk.to_owned(), sort.into());
     };
     let reader = format!("{}#{}", id.recipient(), id.channel().letter());
-    place(Index::ByParent, keys::deliveries_of(tenant, id.event()), reader);
+    let list = if delivery.spread {
+        keys::spread_deliveries_of(
+            tenant,
+            id.event(),
+            keys::shard(id.recipient().as_str(), keys::EVENT_SHARDS),
+        )
+    } else {
+        keys::deliveries_of(tenant, id.event())
+    };
+    place(Index::ByParent, list, reader);
     let shard = keys::shard(id.recipient().as_str(), keys::DAY_SHARDS);
     let day = keys::day(tenant, keys::Logged::Deliveries, keys::day_of(delivery.created_at), shard);
     place(Index::ByDay, day, format!("{}#{id}", keys::millis(delivery.created_at)));
@@ -163,11 +172,59 @@ impl Pipeline {
         limit: usize,
         after: Option<String>,
     ) -> Result<(Vec<Delivery>, Option<String>), StoreError> {
-        let partition = keys::deliveries_of(tenant, event);
-        let query = Query { index: Index::ByParent, ..keys::partition(partition, limit, after) };
-        let page = self.table.query(&query).await?;
-        let ids: Vec<DeliveryId> = page.items.iter().filter_map(|(key, _)| keys::delivery_id(key)).collect();
-        Ok((self.deliveries(tenant, &ids).await?, page.next))
+        let (ids, next) = self.delivery_ids_of(tenant, event, limit, after).await?;
+        Ok((self.deliveries(tenant, &ids).await?, next))
+    }
+
+    async fn delivery_ids_of(
+        &self,
+        tenant: &TenantId,
+        event: &EventId,
+        limit: usize,
+        after: Option<String>,
+    ) -> Result<(Vec<DeliveryId>, Option<String>), StoreError> {
+        if self.cut_of(tenant, event).await?.is_none() {
+            let partition = keys::deliveries_of(tenant, event);
+            let query = Query { index: Index::ByParent, ..keys::partition(partition, limit, after) };
+            let page = self.table.query(&query).await?;
+            let ids = page.items.iter().filter_map(|(key, _)| keys::delivery_id(key)).collect();
+            return Ok((ids, page.next));
+        }
+        let partitions =
+            (0..keys::EVENT_SHARDS).map(|shard| keys::spread_deliveries_of(tenant, event, shard));
+        let query = Query {
+            index: Index::ByParent,
+            // The least text above the last one.
+            from: after.map(|last| format!("{last}\u{1}")),
+            ..keys::partition(String::new(), limit, None)
+        };
+        let found =
+            shards::merged(self.table.as_ref(), partitions, &query, Index::ByParent.attributes().1).await?;
+        let next = found.last().filter(|_| found.len() == limit).map(|(sort, _, _)| sort.clone());
+        Ok((found.iter().filter_map(|(_, key, _)| keys::delivery_id(key)).collect(), next))
+    }
+
+    /// How many deliveries a large event has.
+    pub(crate) async fn count_deliveries_of(
+        &self,
+        tenant: &TenantId,
+        event: &EventId,
+    ) -> Result<u32, StoreError> {
+        let mut count = 0;
+        for shard in 0..keys::EVENT_SHARDS {
+            let mut after = None;
+            loop {
+                let partition = keys::spread_deliveries_of(tenant, event, shard);
+                let query = Query { index: Index::ByParent, ..keys::partition(partition, 5_000, after) };
+                let page = self.table.query(&query).await?;
+                count += u32::try_from(page.items.len()).unwrap_or(u32::MAX);
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(count)
     }
 
     /// One day of a tenant's log, the newest first: the sort keys (`<milliseconds>#<id>`) below a bound.

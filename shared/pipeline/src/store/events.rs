@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{from_item, keys, to_item};
 use crate::context::Pipeline;
+use crate::parts::{Cut, Part};
 use crate::ports::{Check, Index, StoreError, Write};
 
 /// What became of storing an event.
@@ -66,6 +67,81 @@ impl Pipeline {
         self.table.get(&keys::event_plan(tenant, id)).await?.map(from_item).transpose()
     }
 
+    /// How far an event is: its plan, and how its audience was cut. A moment old.
+    pub(crate) async fn event_progress(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+    ) -> Result<(Option<EventPlan>, Option<Cut>), StoreError> {
+        let keys = [keys::event_plan(tenant, id), keys::event_cut(tenant, id)];
+        let mut items = self.table.get_many(&keys).await?.into_iter();
+        let plan = items.next().flatten().map(from_item).transpose()?;
+        Ok((plan, items.next().flatten().map(from_item).transpose()?))
+    }
+
+    /// Into how many parts a large event's audience was cut; none while it is not, or when it is small.
+    pub(crate) async fn cut_of(&self, tenant: &TenantId, id: &EventId) -> Result<Option<Cut>, StoreError> {
+        self.table.get(&keys::event_cut(tenant, id)).await?.map(from_item).transpose()
+    }
+
+    /// Records the cutting. The first one stays.
+    pub(crate) async fn put_cut(&self, tenant: &TenantId, id: &EventId, cut: &Cut) -> Result<(), StoreError> {
+        self.put_first(Write::Put {
+            key: keys::event_cut(tenant, id),
+            item: to_item(cut)?,
+            only_if: vec![Check::Absent],
+        })
+        .await
+    }
+
+    /// Whether a part is done.
+    pub(crate) async fn part_is_done(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+        part: &Part,
+    ) -> Result<bool, StoreError> {
+        let key = keys::event_part(tenant, id, &part.cutting, part.number);
+        Ok(self.table.get(&key).await?.is_some())
+    }
+
+    /// Records that a part is done.
+    pub(crate) async fn put_part_done(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+        part: &Part,
+    ) -> Result<(), StoreError> {
+        let key = keys::event_part(tenant, id, &part.cutting, part.number);
+        let item = std::iter::once(("v".to_owned(), 1.into())).collect();
+        self.put_first(Write::Put { key, item, only_if: vec![Check::Absent] }).await
+    }
+
+    /// How many parts of a cutting are done.
+    pub(crate) async fn parts_done(
+        &self,
+        tenant: &TenantId,
+        id: &EventId,
+        cutting: &str,
+    ) -> Result<u32, StoreError> {
+        let (mut done, mut after) = (0, None);
+        loop {
+            let page = self.table.query(&keys::event_parts(tenant, id, cutting, after)).await?;
+            done += u32::try_from(page.items.len()).unwrap_or(u32::MAX);
+            after = page.next;
+            if after.is_none() {
+                return Ok(done);
+            }
+        }
+    }
+
+    async fn put_first(&self, write: Write) -> Result<(), StoreError> {
+        match self.table.write(write).await {
+            Ok(_) | Err(StoreError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Records that fan-out is complete. The first record stays.
     pub async fn put_event_plan(
         &self,
@@ -78,10 +154,7 @@ impl Pipeline {
             item: to_item(plan)?,
             only_if: vec![Check::Absent],
         };
-        match self.table.write(write).await {
-            Ok(_) | Err(StoreError::Conflict(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.put_first(write).await
     }
 }
 

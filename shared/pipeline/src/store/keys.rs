@@ -212,6 +212,33 @@ pub(crate) fn deliveries_of(tenant: &TenantId, event: &EventId) -> String {
     format!("T#{tenant}#E#{event}")
 }
 
+/// How many partitions the list of a large event's deliveries has: 16,000 writes a second.
+pub(crate) const EVENT_SHARDS: u8 = 16;
+
+/// One partition of the list of a large event's deliveries.
+pub(crate) fn spread_deliveries_of(tenant: &TenantId, event: &EventId, shard: u8) -> String {
+    format!("T#{tenant}#E#{event}#{shard}")
+}
+
+/// That a large event's audience was cut into parts.
+pub(crate) fn event_cut(tenant: &TenantId, id: &EventId) -> Key {
+    key(format!("T#{tenant}#E#{id}"), "CUT")
+}
+
+/// That a part of a cutting is done.
+pub(crate) fn event_part(tenant: &TenantId, id: &EventId, cutting: &str, number: u32) -> Key {
+    key(format!("T#{tenant}#E#{id}"), format!("PART#{cutting}#{number:08}"))
+}
+
+/// The parts of a cutting that are done.
+pub(crate) fn event_parts(tenant: &TenantId, id: &EventId, cutting: &str, after: Option<String>) -> Query {
+    Query {
+        from: Some(format!("PART#{cutting}#")),
+        to: Some(format!("PART#{cutting}#~")),
+        ..partition(format!("T#{tenant}#E#{id}"), 1_000, after)
+    }
+}
+
 /// One shard of the list of a tenant's recipients.
 pub(crate) fn recipients(tenant: &TenantId, shard: u8) -> String {
     format!("T#{tenant}#RECIPIENTS#{shard}")

@@ -56,11 +56,7 @@ impl Decimal {
             trimmed => trimmed,
         };
         let zero = whole == "0" && fraction.bytes().all(|b| b == b'0');
-        Self {
-            negative: self.negative && !zero,
-            whole: whole.to_owned(),
-            fraction: fraction.to_owned(),
-        }
+        Self { negative: self.negative && !zero, whole: whole.to_owned(), fraction: fraction.to_owned() }
     }
 }
 
@@ -116,7 +112,9 @@ mod tests {
     #[test]
     fn what_is_not_plain_decimal_text_is_refused() {
         let long = "1".repeat(65);
-        for bad in ["", "-", ".5", "5.", "1,5", "1 000", "1e3", "NaN", "inf", "--1", "٣", "1.-5", long.as_str()] {
+        for bad in
+            ["", "-", ".5", "5.", "1,5", "1 000", "1e3", "NaN", "inf", "--1", "٣", "1.-5", long.as_str()]
+        {
             assert!(Decimal::parse(bad).is_err(), "{bad:?}");
         }
     }

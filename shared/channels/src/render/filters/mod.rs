@@ -9,31 +9,33 @@ mod plural;
 use std::error::Error as StdError;
 use std::fmt;
 
-use minijinja::value::{Rest, ValueKind};
+use minijinja::value::{StringInput, ValueKind};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
 /// Adds the filters for the texts of one locale.
 pub(super) fn add(environment: &mut Environment<'static>, locale: &str) {
     let words = Words::of(locale);
-    environment.add_filter("money", move |amount: &Value, currency: &Value| -> Result<String, Error> {
-        money::money(words, &decimal_text(amount)?, &text(currency)?).map_err(Error::from)
-    });
+    environment.add_filter(
+        "money",
+        move |state: &mut State<'_, '_>, amount: Value, currency: Value| -> Result<String, Error> {
+            Ok(money::money(words, &text(state, &amount)?, &text(state, &currency)?)?)
+        },
+    );
     environment.add_filter(
         "date",
-        move |state: &State<'_, '_>, value: &Value, format: Rest<Value>| -> Result<String, Error> {
-            let value = text(value)?;
-            let format = match format.as_slice() {
-                [] => date::DEFAULT.to_owned(),
-                [format] => text(format)?,
-                _ => return Err(ErrorKind::TooManyArguments.into()),
+        move |state: &mut State<'_, '_>, value: Value, format: Option<Value>| -> Result<String, Error> {
+            let value = text(state, &value)?;
+            let format = match format {
+                Some(format) => text(state, &format)?,
+                None => date::DEFAULT.to_owned(),
             };
-            date::date(words, &value, &format, zone(state).as_deref()).map_err(Error::from)
+            Ok(date::date(words, &value, &format, zone(state).as_deref())?)
         },
     );
     environment.add_filter(
         "plural",
-        move |count: &Value, one: Value, many: Value| -> Result<Value, Error> {
-            let is_one = plural::is_one(words, &decimal_text(count)?)?;
+        move |state: &mut State<'_, '_>, count: Value, one: Value, many: Value| -> Result<Value, Error> {
+            let is_one = plural::is_one(words, &text(state, &count)?)?;
             Ok(if is_one { one } else { many })
         },
     );
@@ -83,20 +85,14 @@ impl From<Fault> for Error {
     }
 }
 
-/// Text as it is; minijinja's own conversion names what is undefined.
-fn text(value: &Value) -> Result<String, Error> {
-    match value.as_str() {
-        Some(text) => Ok(text.to_owned()),
-        None if value.is_undefined() => String::try_from(value.clone()),
-        None => Err(Fault("needs text").into()),
-    }
-}
-
-/// A number as decimal text: a float in the shortest form that means it, which is how it was written in the data.
-fn decimal_text(value: &Value) -> Result<String, Error> {
+/// A text or number as text: a float in the shortest form that means it, which is how it was written in the data.
+/// What is undefined is an error that names it.
+fn text(state: &State<'_, '_>, value: &Value) -> Result<String, Error> {
     match value.kind() {
-        ValueKind::Number => Ok(value.to_string()),
-        _ => text(value),
+        ValueKind::Undefined | ValueKind::String | ValueKind::Number => {
+            StringInput::new(state, value).map(|text| text.as_str().to_owned())
+        }
+        _ => Err(Fault("needs a text or a number").into()),
     }
 }
 
