@@ -151,6 +151,14 @@ impl Client {
         self.call(reqwest::Method::POST, path, Some(body)).await.map(|(_, body)| body)
     }
 
+    /// Posts JSON values, one in each line.
+    pub async fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Value, CallError> {
+        let typed = |request: reqwest::RequestBuilder| {
+            request.header(reqwest::header::CONTENT_TYPE, "application/x-ndjson").body(lines)
+        };
+        self.sent(reqwest::Method::POST, path, typed).await.map(|(_, body)| body)
+    }
+
     /// The first `limit` items of a list, over as many pages as that takes. A page may be short without being the last.
     pub async fn list(
         &self,
@@ -187,17 +195,27 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<(u16, Value), CallError> {
+        let with_body = |request: reqwest::RequestBuilder| match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        self.sent(method, path, with_body).await
+    }
+
+    async fn sent(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        with_body: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+    ) -> Result<(u16, Value), CallError> {
         let call = format!("{method} {}", path.split('?').next().unwrap_or(path));
         let mut request = self.http.request(method, format!("{}{path}", self.url)).timeout(ANSWER_WITHIN);
         if let Some(key) = &self.key {
             request = request.bearer_auth(key);
         }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
         let unreachable =
             |error: reqwest::Error| CallError::Unreachable { url: self.url.clone(), cause: cause(&error) };
-        let response = request.send().await.map_err(unreachable)?;
+        let response = with_body(request).send().await.map_err(unreachable)?;
         let status = response.status().as_u16();
         let bytes = response.bytes().await.map_err(unreachable)?;
         let unreadable = || CallError::Unreadable { call: call.clone(), status };

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, saying why")]
 
+use carillon_pipeline::ports::Clock;
+use carillon_runtime::SystemClock;
 use carillon_tests::{Answer, Client, Dev, order_template, until};
 use serde_json::{Value, json};
 
@@ -75,9 +77,8 @@ async fn a_key_that_has_expired_is_not_taken() {
 
 /// An instant as the API writes it, so many seconds from now.
 fn in_seconds(seconds: i64) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let at = carillon_domain::Timestamp::from_second(i64::try_from(now).unwrap() + seconds).unwrap();
-    at.to_string()
+    let at = SystemClock.now().as_second() + seconds;
+    carillon_domain::Timestamp::from_second(at).unwrap().to_string()
 }
 
 #[tokio::test(flavor = "multi_thread")]

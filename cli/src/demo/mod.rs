@@ -65,11 +65,7 @@ struct PlayedPack<'a> {
 pub async fn demo(arguments: Demo, json: bool) -> Result<Done, Failure> {
     logging::start(&arguments.logging)?;
     let mut signals = Signals::catch()?;
-    let folders = match arguments.packs.as_slice() {
-        [] => pack::all()?,
-        named => named.iter().map(|name| pack::folder(name)).collect::<Result<Vec<_>, _>>()?,
-    };
-    let packs = folders.iter().map(|folder| pack::load(folder)).collect::<Result<Vec<_>, _>>()?;
+    let packs = pack::chosen(&arguments.packs)?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let settings = Settings { listen, data: None, whatsapp_url: None, ses_url: None };
     let cloud = Cloud::start(settings).await;

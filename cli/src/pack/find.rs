@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::PackFault;
+use super::load::load;
+use super::{Pack, PackFault};
 use crate::outcome::Failure;
 
 /// What makes a folder a pack.
@@ -33,6 +34,24 @@ pub fn all() -> Result<Vec<PathBuf>, Failure> {
         )));
     }
     Ok(found)
+}
+
+/// The packs that are named, or all of them.
+///
+/// # Errors
+/// When one is not there or faulty.
+pub fn chosen(names: &[String]) -> Result<Vec<Pack>, Failure> {
+    let folders = match names {
+        [] => all()?,
+        named => named.iter().map(|name| folder(name)).collect::<Result<Vec<_>, _>>()?,
+    };
+    Ok(folders.iter().map(|folder| load(folder)).collect::<Result<Vec<_>, _>>()?)
+}
+
+/// The packs that can be found and read without anybody asking for one of them; none is no fault.
+pub fn known() -> Vec<Pack> {
+    let folders = packs_folder().and_then(|folder| listed(&folder).ok()).unwrap_or_default();
+    folders.iter().filter_map(|folder| load(folder).ok()).collect()
 }
 
 fn found(name: &str, packs: Option<&Path>) -> Result<PathBuf, Failure> {

@@ -20,7 +20,7 @@ use carillon_domain::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub use find::{all, folder};
+pub use find::{chosen, folder, known};
 pub use load::load;
 use places::Places;
 

@@ -18,6 +18,7 @@ pub fn deployment() -> Result<Deployment, Missing> {
             "what the names of the SSM parameters begin with",
         )?,
         queue_urls: BTreeMap::from([
+            (Queue::Events, required("CARILLON_EVENTS_QUEUE_URL", "where the parts of a large audience go")?),
             (Queue::Whatsapp, required("CARILLON_WHATSAPP_QUEUE_URL", "where deliveries of the channel go")?),
             (Queue::Email, required("CARILLON_EMAIL_QUEUE_URL", "where deliveries of the channel go")?),
         ]),

@@ -109,17 +109,17 @@ fn person(secret: &HashKey, tenant: &Tenant, n: u32) -> (RecipientId, RecipientK
     (id, key, recipient)
 }
 
-#[divan::bench]
+#[divan::bench(sample_count = 200, sample_size = 50)]
 fn three_channels(bencher: Bencher<'_, '_>) {
     measure(bencher, &inline_html(), &["whatsapp", "email", "in_app"]);
 }
 
-#[divan::bench]
+#[divan::bench(sample_count = 200, sample_size = 50)]
 fn whatsapp_alone(bencher: Bencher<'_, '_>) {
     measure(bencher, &inline_html(), &["whatsapp"]);
 }
 
-#[divan::bench]
+#[divan::bench(sample_count = 200, sample_size = 50)]
 fn three_channels_with_a_style_block(bencher: Bencher<'_, '_>) {
     measure(bencher, &block_html(), &["whatsapp", "email", "in_app"]);
 }

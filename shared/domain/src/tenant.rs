@@ -137,7 +137,6 @@ impl KeyKind {
 
     /// Whether what is sent with it reaches everybody; for serde, which asks by reference.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if gives a reference")]
     pub fn is_live(&self) -> bool {
         *self == Self::Live
     }

@@ -1,11 +1,12 @@
 //! The shape of the project: what depends on what, that one thing has one name everywhere, how large a file may be, which
-//! words may not be in it, that the template routes what the functions answer, and that ARCHITECTURE.md draws the states
-//! as they are. Reads the checkout; runs nothing but `cargo metadata`.
+//! words may not be in it, that the template routes what the functions answer, that ARCHITECTURE.md draws the states
+//! as they are, and that docs/preferences.md says who wins. Reads the checkout; runs nothing but `cargo metadata`.
 
 #![cfg(test)]
 
 mod arrows;
 mod names;
+mod preferences;
 mod project;
 mod routes;
 mod sources;

@@ -53,6 +53,12 @@ fn the_template_deploys_each_function_under_its_name_and_no_other() {
             }
         }
     }
+    for folder in &folders {
+        let alarm = format!("  {}ErrorsAlarm:", logical_id(folder));
+        if !read("template.yaml").lines().any(|line| line == alarm) {
+            faults.push(format!("template.yaml has no metric alarm {}", alarm.trim()));
+        }
+    }
     let named: BTreeSet<String> = folders.iter().map(|folder| logical_id(folder)).collect();
     let strangers = deployed.iter().filter(|function| !named.contains(&function.id));
     faults.extend(strangers.map(|function| format!("{} has no folder in functions/", function.id)));

@@ -2,7 +2,7 @@
 //! that type.
 
 use carillon_domain::parse::from_value;
-use carillon_domain::{EventInput, FieldError, Recipient, Route, Template};
+use carillon_domain::{EventInput, FieldError, Preferences, Recipient, RecipientId, Route, Template};
 use serde_json::Value;
 
 use super::schema::{Way, faults};
@@ -47,6 +47,14 @@ fn every_call_with_a_body_shows_one() {
     }
 }
 
+/// A line of an import: a recipient with its id.
+fn imported(line: &str) -> Result<Recipient, Vec<FieldError>> {
+    let mut person: Value = serde_json::from_str(line).unwrap();
+    let id = person.as_object_mut().unwrap().remove("id").unwrap();
+    RecipientId::try_from(id.as_str().unwrap().to_owned()).unwrap();
+    from_value::<Recipient>(person)?.normalised(Some("US"))
+}
+
 /// What the domain finds wrong with an example body; none where only a handler reads it.
 fn domain_faults(path: &str, body: Value) -> Option<Vec<FieldError>> {
     let parsed = match path {
@@ -57,6 +65,13 @@ fn domain_faults(path: &str, body: Value) -> Option<Vec<FieldError>> {
         }
         "/v1/recipients/{recipient}" => {
             from_value::<Recipient>(body).and_then(|r| r.normalised(Some("US"))).map(|_| Vec::new())
+        }
+        "/v1/recipients/{recipient}/preferences" => {
+            from_value::<Preferences>(body).map(|preferences| preferences.faults())
+        }
+        "/v1/recipients/import" => {
+            let lines = body.as_str().unwrap().lines();
+            lines.map(imported).collect::<Result<Vec<_>, _>>().map(|_| Vec::new())
         }
         "/v1/routes/{event_type}" => from_value::<Route>(body).map(|route| route.faults()),
         "/v1/templates/{template}" => from_value::<Template>(body).map(|template| template.faults()),
@@ -78,5 +93,5 @@ fn the_domain_takes_every_example_that_it_reads() {
             }
         }
     }
-    assert_eq!(read.len(), 6, "{read:?}");
+    assert_eq!(read.len(), 8, "{read:?}");
 }

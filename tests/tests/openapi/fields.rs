@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use carillon_domain::event::OneOffAddress;
+use carillon_domain::preferences::QuietHours;
 use carillon_domain::template::{ApprovedTemplate, EmailPart, InAppPart, WhatsappPart};
-use carillon_domain::{Audience, EventInput, LocaleParts, Recipient, Route, Targets, Template};
+use carillon_domain::{Audience, EventInput, LocaleParts, Preferences, Recipient, Route, Targets, Template};
 use carillon_pipeline::apply_pack::{PackGroup, PackInput};
 use carillon_pipeline::configure_tenant::TenantInput;
 use carillon_pipeline::issue_key::KeyInput;
@@ -73,7 +75,10 @@ fn a_schema_has_the_fields_that_its_type_reads() {
     for (schema, fields) in [
         ("CloudEvent", fields_of::<EventInput>()),
         ("Targets", fields_of::<Targets>()),
+        ("OneOffAddress", fields_of::<OneOffAddress>()),
         ("Recipient", fields_of::<Recipient>()),
+        ("Preferences", fields_of::<Preferences>()),
+        ("QuietHours", fields_of::<QuietHours>()),
         ("Route", fields_of::<Route>()),
         ("Audience", fields_of::<Audience>()),
         ("Template", fields_of::<Template>()),

@@ -12,6 +12,7 @@ pub(crate) mod html_text;
 use std::sync::Arc;
 
 use carillon_domain::problem::pointer_part;
+use carillon_domain::rendered::RenderedParameters;
 use carillon_domain::{Channel, FieldError, LocaleParts, Rendered, Template};
 use carillon_pipeline::ports::{Message, RenderError, RenderJob, Renderer};
 use minijinja::value::{Enumerator, Object, ObjectRepr, Serde};
@@ -150,10 +151,40 @@ pub(crate) fn texts(parts: &LocaleParts) -> Vec<(String, &str)> {
 }
 
 fn fits_in_a_queue(channel: Channel, rendered: Rendered) -> Result<Rendered, RenderError> {
+    if text_bytes(&rendered).saturating_mul(JSON_GROWTH) <= MAX_RENDERED_BYTES - FIELD_NAMES_BYTES {
+        return Ok(rendered);
+    }
     let detail = match serde_json::to_vec(&rendered) {
         Ok(json) if json.len() <= MAX_RENDERED_BYTES => return Ok(rendered),
         Ok(_) => format!("the whole message is longer than {MAX_RENDERED_BYTES} bytes of JSON"),
         Err(_) => "the message cannot be written as JSON".to_owned(),
     };
     Err(RenderError { part: format!("/{channel}"), detail })
+}
+
+/// What a byte of text takes in JSON at most: `\u0000`. Writing a message only to measure it would cost as much as
+/// rendering it, so it is done for those alone that may be too large.
+const JSON_GROWTH: usize = 6;
+/// More than the names and punctuation of any message but one with thousands of parameters, which
+/// [`text_bytes`] counts with their punctuation.
+const FIELD_NAMES_BYTES: usize = 1_024;
+
+fn text_bytes(rendered: &Rendered) -> usize {
+    match rendered {
+        Rendered::WhatsappText { body } => body.len(),
+        Rendered::WhatsappTemplate { name, language, parameters } => {
+            // Each with its quotes, colon and comma.
+            let parameters: usize = match parameters {
+                RenderedParameters::Positional(list) => list.iter().map(|text| text.len() + 3).sum(),
+                RenderedParameters::Named(map) => {
+                    map.iter().map(|(name, text)| name.len() + text.len() + 6).sum()
+                }
+            };
+            name.len() + language.len() + parameters
+        }
+        Rendered::Email { subject, html, text } => subject.len() + html.len() + text.len(),
+        Rendered::InApp { title, body, action_url } => {
+            title.len() + body.len() + action_url.as_deref().map_or(0, str::len)
+        }
+    }
 }
