@@ -55,6 +55,22 @@ pub enum Command {
     Recent,
     /// The log of deliveries; the filters combine
     Deliveries(DeliveryFilters),
+    /// Every decision about an event: who was told, on which channel, and why not
+    Explain(crate::explain::Explain),
+    /// Make groups and put people into them
+    Groups(crate::groups::Groups),
+    /// Load the templates of packs
+    Templates(crate::templates::Templates),
+    /// Import people, and normalise their phone numbers
+    Recipients(crate::recipients::Recipients),
+    /// What is configured and what is missing, at a glance
+    Check(crate::readiness::Check),
+    /// Whether messages can go out: a line for each thing that must be in order
+    Ready(crate::readiness::Ready),
+    /// Validate the whole setup; repair it and send test messages when asked
+    Validate(crate::readiness::Validate),
+    /// Show what every template of the packs says, filled from their samples
+    TestTemplates(crate::test_templates::TestTemplates),
     /// List, make and delete the keys of a tenant
     Keys(crate::keys::Keys),
     /// Whether the cloud answers
@@ -255,6 +271,12 @@ mod tests {
             "carillon send t --wait --dry-run",
             "carillon deliveries --state gone",
             "carillon apply",
+            "carillon explain",
+            "carillon groups create Sales --pack shop",
+            "carillon groups add Sales",
+            "carillon templates",
+            "carillon recipients import",
+            "carillon validate --admin-email ada@example.com",
             "carillon keys",
             "carillon keys create shop",
             "carillon keys create shop --scope everything",

@@ -131,6 +131,14 @@ impl Client {
         self.call(reqwest::Method::GET, path, None).await.map(|(_, body)| body)
     }
 
+    /// Reads one thing that may not be there.
+    pub async fn find(&self, path: &str) -> Result<Option<Value>, CallError> {
+        match self.get(path).await {
+            Err(CallError::Refused { problem, .. }) if problem.status == 404 => Ok(None),
+            answered => answered.map(Some),
+        }
+    }
+
     /// Puts one thing; answers whether it is new.
     pub async fn put(&self, path: &str, body: &Value) -> Result<bool, CallError> {
         self.call(reqwest::Method::PUT, path, Some(body)).await.map(|(status, _)| status == 201)

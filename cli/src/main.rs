@@ -7,6 +7,8 @@ mod bootstrap;
 mod client;
 mod demo;
 mod dev;
+mod explain;
+mod groups;
 mod headline;
 mod health;
 mod keys;
@@ -14,11 +16,17 @@ mod log;
 mod logging;
 mod outcome;
 mod pack;
+mod pack_part;
 mod people;
+mod readiness;
+mod recipients;
 mod run;
 mod send;
 mod signals;
 mod table;
+mod templates;
+mod test_templates;
+mod words;
 
 use std::process::ExitCode;
 

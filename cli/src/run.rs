@@ -3,7 +3,10 @@
 use crate::arguments::{Apply, Arguments, Command, Connection};
 use crate::client::Client;
 use crate::outcome::{Done, Failure};
-use crate::{apply, bootstrap, demo, dev, health, keys, log, pack, send};
+use crate::{
+    apply, bootstrap, demo, dev, explain, groups, health, keys, log, pack, readiness, recipients, send,
+    templates, test_templates,
+};
 
 /// Runs the command.
 ///
@@ -18,6 +21,14 @@ pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
         Command::Send(send) => send::send(&keyed(&connection)?, &send).await,
         Command::Recent => log::recent(&keyed(&connection)?).await,
         Command::Deliveries(filters) => log::deliveries(&keyed(&connection)?, &filters).await,
+        Command::Explain(wanted) => explain::explain(&keyed(&connection)?, &wanted).await,
+        Command::Groups(wanted) => groups::groups(&keyed(&connection)?, &wanted).await,
+        Command::Templates(wanted) => templates::templates(&keyed(&connection)?, &wanted).await,
+        Command::Recipients(wanted) => recipients::recipients(&keyed(&connection)?, &wanted).await,
+        Command::Check(wanted) => readiness::check(&keyed(&connection)?, &wanted).await,
+        Command::Ready(wanted) => readiness::ready(&keyed(&connection)?, &wanted).await,
+        Command::Validate(wanted) => readiness::validate(&keyed(&connection)?, &wanted).await,
+        Command::TestTemplates(wanted) => test_templates::test_templates(&keyed(&connection)?, &wanted).await,
         Command::Keys(keys) => keys::keys(&keyed(&connection)?, &keys).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Health => health::health(&Client::new(&connection.url, None)?).await,

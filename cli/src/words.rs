@@ -31,7 +31,10 @@ mod tests {
 
     #[test]
     fn counts_and_lists_read_as_words() {
-        assert_eq!((counted(1, "member"), counted(0, "member")), ("1 member".to_owned(), "0 members".to_owned()));
+        assert_eq!(
+            (counted(1, "member"), counted(0, "member")),
+            ("1 member".to_owned(), "0 members".to_owned())
+        );
         assert_eq!(some_of(&["a", "b", "c"], 2), "a, b and 1 more");
         assert_eq!(some_of(&["a", "b"], 2), "a, b");
     }

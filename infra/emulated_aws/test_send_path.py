@@ -134,6 +134,29 @@ class SendPath(unittest.TestCase):
         self.assertEqual(http("GET", self.cloud.api_url + "/v1/events/x/deliveries")[0], 401)
         self.assertEqual(http("GET", self.cloud.api_url + "/health")[0], 200)
 
+    def test_keys_tenants_and_packs_are_put_under_the_role_of_operate(self):
+        tenant = {"name": "Acme", "locale": "pt-BR", "time_zone": "America/Sao_Paulo", "region": "BR"}
+        self.assertEqual(self.must("PUT", "/v1/tenants/acme", tenant), {"id": "acme", **tenant})
+        self.assertEqual(self.must("GET", "/v1/tenants/acme")["name"], "Acme")
+
+        key = self.must("POST", "/v1/keys", {"name": "First", "kind": "live", "scopes": ["read", "manage"], "tenant": "acme"})
+        bearer = {"authorization": f"Bearer {key['key']}"}
+        listed = self.must("GET", "/v1/keys?tenant=acme")["items"]
+        self.assertEqual([k["id"] for k in listed], [key["id"]])
+
+        pack = {"name": "small", "groups": [{"name": "Desk"}], "templates": {"order_created": TEMPLATE},
+                "routes": {"order.packed": {"template": "order_created", "channels": ["email"]}}}
+        for outcome in ("created", "unchanged"):
+            status, answer = http("PUT", f"{self.cloud.api_url}/v1/packs/small", json.dumps(pack).encode(), bearer)
+            self.assertEqual(status, 200, answer)
+            self.assertEqual(json.loads(answer)[outcome]["routes"], ["order.packed"])
+
+        status, answer = http("DELETE", f"{self.cloud.api_url}/v1/keys/{key['id']}?tenant=acme",
+                              headers={"authorization": f"Bearer {self.demo['admin_key']}"})
+        self.assertEqual(status, 204, answer)
+        until(lambda: http("GET", f"{self.cloud.api_url}/v1/keys", headers=bearer)[0] == 401, ARRIVES_WITHIN_S,
+              "the deleted key is not taken any more")
+
     @classmethod
     def must(cls, method, path, body=None, key="admin_key"):
         """A call of the HTTP API that has to succeed; its answer."""

@@ -22,7 +22,7 @@ pub fn folder(name: &str) -> Result<PathBuf, Failure> {
 ///
 /// # Errors
 /// When there are none.
-pub fn all() -> Result<Vec<PathBuf>, Failure> {
+fn all() -> Result<Vec<PathBuf>, Failure> {
     let Some(folder) = packs_folder() else {
         return Err(Failure::Fault(format!("there is no folder of packs: {}", looked_in())));
     };
@@ -43,7 +43,7 @@ pub fn all() -> Result<Vec<PathBuf>, Failure> {
 pub fn chosen(names: &[String]) -> Result<Vec<Pack>, Failure> {
     let folders = match names {
         [] => all()?,
-        named => named.iter().map(|name| folder(name)).collect::<Result<Vec<_>, _>>()?,
+        some => some.iter().map(|name| folder(name)).collect::<Result<Vec<_>, _>>()?,
     };
     Ok(folders.iter().map(|folder| load(folder)).collect::<Result<Vec<_>, _>>()?)
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use carillon_domain::FieldError;
 
-use super::{Part, all, load};
+use super::{Part, chosen, load};
 
 /// A small pack in a folder of its own, gone when the test is over.
 struct Written {
@@ -71,8 +71,7 @@ impl Drop for Written {
 
 #[test]
 fn every_pack_of_the_source_tree_loads() {
-    for folder in all().unwrap() {
-        let pack = load(&folder).unwrap_or_else(|faults| panic!("{faults}"));
+    for pack in chosen(&[]).unwrap() {
         assert!(!pack.routes.is_empty() && !pack.samples.is_empty(), "{} is empty", pack.name);
     }
 }

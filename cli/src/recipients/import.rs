@@ -1,7 +1,6 @@
 //! Imports a file of recipients, a request at a time, so that a file of any size takes no more memory than its longest
 //! line. Importing again repeats nothing: a line creates or replaces the recipient that it names.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, stdin};
 
@@ -53,7 +52,8 @@ async fn all(client: &Client, lines: &mut impl BufRead, bytes: Option<u64>) -> R
     loop {
         line.clear();
         let read = lines.read_until(b'\n', &mut line);
-        let read = read.map_err(|error| Failure::Fault(format!("line {} cannot be read: {error}", number + 1)))?;
+        let read =
+            read.map_err(|error| Failure::Fault(format!("line {} cannot be read: {error}", number + 1)))?;
         if read == 0 {
             break;
         }
@@ -110,7 +110,9 @@ impl Report {
     fn count(&mut self, numbers: &[usize], answer: &Value) {
         self.created += answer["created"].as_u64().unwrap_or_default();
         self.updated += answer["updated"].as_u64().unwrap_or_default();
-        for line in answer["lines"].as_array().into_iter().flatten().filter(|line| line["problem"].is_object()) {
+        for line in
+            answer["lines"].as_array().into_iter().flatten().filter(|line| line["problem"].is_object())
+        {
             // The API counts the lines of the request, from 1.
             let place = line["line"].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
             let number = place.checked_sub(1).and_then(|i| numbers.get(i)).copied().unwrap_or_default();
@@ -122,13 +124,9 @@ impl Report {
     }
 
     fn done(&self) -> Done {
-        let mut text = String::new();
-        for FailedLine { number, reason } in &self.failed {
-            if writeln!(text, "line {number}: {reason}").is_err() {
-                text.push_str("...\n");
-            }
-        }
-        text.push_str(&format!(
+        let mut told: Vec<String> =
+            self.failed.iter().map(|line| format!("line {}: {}", line.number, line.reason)).collect();
+        told.push(format!(
             "{} created, {} updated, {} failed",
             self.created,
             self.updated,
@@ -139,7 +137,7 @@ impl Report {
         let json = json!({
             "created": self.created, "updated": self.updated, "failed": self.failed.len(), "failed_lines": lines
         });
-        Done { text, json, found_fault: !self.failed.is_empty() }
+        Done { text: told.join("\n"), json, found_fault: !self.failed.is_empty() }
     }
 }
 

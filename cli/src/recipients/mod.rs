@@ -53,17 +53,15 @@ pub async fn recipients(client: &Client, arguments: &Recipients) -> Result<Done,
 fn normalised(report: Value, dry_run: bool) -> Done {
     let impossible = report["impossible"].as_array().map(Vec::as_slice).unwrap_or_default();
     let count = |name: &str| report[name].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
-    let mut text = String::new();
-    for one in impossible {
-        text.push_str(&format!("{}: {}\n", field(one, "id"), faults(&one["errors"])));
-    }
     let (changed, verb) = (count("changed"), if dry_run { "would be changed" } else { "changed" });
-    text.push_str(&format!(
-        "{} {verb}, {} unchanged, {} impossible",
+    let left = impossible.iter().map(|one| format!("{}: {}\n", field(one, "id"), faults(&one["errors"])));
+    let text = format!(
+        "{}{} {verb}, {} unchanged, {} impossible",
+        left.collect::<String>(),
         counted(changed, "recipient"),
         count("unchanged"),
         impossible.len()
-    ));
+    );
     Done { text, found_fault: !impossible.is_empty(), json: report }
 }
 
@@ -90,6 +88,9 @@ mod tests {
             "bo: /phone: is no phone number\n353 recipients would be changed, 12 unchanged, 1 impossible"
         );
         let done = normalised(json!({"changed": 1, "unchanged": 0, "impossible": []}), false);
-        assert_eq!((done.text.as_str(), done.found_fault), ("1 recipient changed, 0 unchanged, 0 impossible", false));
+        assert_eq!(
+            (done.text.as_str(), done.found_fault),
+            ("1 recipient changed, 0 unchanged, 0 impossible", false)
+        );
     }
 }

@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn a_request_has_at_most_a_thousand_lines_and_stays_below_a_mebibyte() {
         assert_eq!(filled(b"{}").numbers.len(), 1_000);
-        let large = filled(&[b'x'; 300_000]);
+        let large = filled(&vec![b'x'; 300_000]);
         assert_eq!(large.numbers, [1, 2, 3]);
         assert!(large.body.len() < 1_048_576);
     }

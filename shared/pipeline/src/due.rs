@@ -84,7 +84,20 @@ impl Pipeline {
                 .await?
                 .map_or_else(Swept::default, |(_, swept)| swept));
         }
-        match self.reproduce(tenant, &before).await? {
+        match self.reproduce_to_send(tenant, &before).await? {
+            Reproduced::Unwanted(reason) => {
+                // What may have been sent already has not been skipped.
+                let state = match before.state {
+                    State::InDoubt => State::Failed(reason),
+                    _ => State::Skipped(reason),
+                };
+                let swept = Swept { ended: 1, ..Swept::default() };
+                let gone = ended(&before, state, now);
+                Ok(self
+                    .moved(tenant, before, gone, swept)
+                    .await?
+                    .map_or_else(Swept::default, |(_, swept)| swept))
+            }
             Reproduced::Impossible(reason, note) => {
                 let mut gone = ended(&before, State::Failed(reason), now);
                 gone.note = note;

@@ -81,6 +81,8 @@ impl Pipeline {
                 decisions.push(one);
             }
         }
+        // Times are RFC 3339 in UTC, which sort as text; what happened at one instant stays in the order of its steps.
+        decisions.sort_by(|a, b| a["at"].as_str().cmp(&b["at"].as_str()));
         Ok(Some(json!({"decisions": decisions})))
     }
 

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::context::Pipeline;
+use crate::store::directory::PutRecipient;
 use crate::store::settings::Settings;
 
 /// How many lines of an import are stored side by side.
@@ -169,12 +170,16 @@ impl Pipeline {
                 let before = stored.recipient.clone();
                 match stored.recipient.normalised(region.as_deref()) {
                     Ok(now) if now == before => unchanged += 1,
-                    Ok(now) => {
-                        changed += 1;
-                        if !dry_run {
-                            self.put_recipient(tenant, &stored.id, &now).await?;
+                    Ok(_) if dry_run => changed += 1,
+                    Ok(now) => match self.put_recipient(tenant, &stored.id, &now).await? {
+                        PutRecipient::PhoneTaken(other) => {
+                            let detail = format!("belongs to the recipient {:?}", other.as_str());
+                            impossible.push(
+                                json!({"id": stored.id, "errors": [FieldError::new("/phone", detail)]}),
+                            );
                         }
-                    }
+                        PutRecipient::Created | PutRecipient::Replaced => changed += 1,
+                    },
                     Err(faults) => impossible.push(json!({"id": stored.id, "errors": faults})),
                 }
             }

@@ -108,6 +108,10 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
             None => decide(terms, renderer, reader, channel, locale, &context),
         };
         match decision {
+            Ok(_) if terms.event.key_kind == KeyKind::Test => {
+                delivery.state = State::Skipped(PlainReason::TestKey.into());
+                Planned { delivery, send: None }
+            }
             Ok(send) => {
                 if channel == Channel::InApp {
                     delivery.state = State::Delivered;
@@ -149,8 +153,8 @@ fn unwanted(
         return Some(PlainReason::Inactive.into());
     }
     match terms.event.key_kind {
-        KeyKind::Live => {}
-        KeyKind::Test => return Some(PlainReason::TestKey.into()),
+        // What is posted with a test key is decided and rendered like everything else, and kept back at the end.
+        KeyKind::Live | KeyKind::Test => {}
         KeyKind::Team if reader.person.team => {}
         KeyKind::Team => return Some(PlainReason::NotTeam.into()),
     }

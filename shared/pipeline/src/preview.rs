@@ -26,7 +26,8 @@ impl Pipeline {
         self.check(caller, &input).await?;
         let extensions = input.extensions.clone();
         let id = EventId::from_idempotency_key(tenant, "preview");
-        let (accepted_at, key_kind) = (self.now(), caller.key_kind);
+        // Shown as a live key would send it: nothing leaves in a preview.
+        let (accepted_at, key_kind) = (self.now(), KeyKind::Live);
         let event = Event { id, accepted_at, body_sha256: String::new(), input, extensions, key_kind };
         let route = self.route(tenant, &event.input.event_type).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;

@@ -177,7 +177,7 @@ impl Pipeline {
         view["timeline"] = Value::Array(timeline(&delivery));
         view["rendered"] = match self.reproduce(tenant, &delivery).await? {
             Reproduced::Message(_, message) => json!(message),
-            Reproduced::Impossible(..) => Value::Null,
+            Reproduced::Impossible(..) | Reproduced::Unwanted(_) => Value::Null,
         };
         Ok(Some(view))
     }
