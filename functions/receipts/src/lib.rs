@@ -82,6 +82,6 @@ async fn record_all(pipeline: &Pipeline, tenant: &TenantId, said: Receipts) -> R
 }
 
 fn matched(parsed: ParsedReceipt) -> Option<Receipt> {
-    let ParsedReceipt { token, provider_message_id, kind, at, code, detail } = parsed;
-    Some(Receipt { token: token?, kind, at, provider_message_id, code, detail })
+    let ParsedReceipt { token, provider_message_id, kind, at, code, detail, address } = parsed;
+    Some(Receipt { token: token?, kind, at, provider_message_id, code, detail, address })
 }

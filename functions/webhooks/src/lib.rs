@@ -5,6 +5,8 @@ pub mod config;
 pub mod signature;
 pub mod split;
 
+use std::sync::Arc;
+
 use carillon_domain::{Channel, Problem, ProblemKind, TenantId};
 use carillon_pipeline::Pipeline;
 use carillon_pipeline::bootstrap::{WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN};
@@ -39,9 +41,9 @@ async fn secrets(
     app: Option<&TenantId>,
     shared: &str,
     own: &str,
-) -> Result<Vec<String>, Problem> {
+) -> Result<Arc<Vec<String>>, Problem> {
     let name = app.map_or_else(|| shared.to_owned(), |tenant| channel_secret(tenant, Channel::Whatsapp, own));
-    Ok(pipeline.secrets.get(&name).await?)
+    Ok(pipeline.secret(&name).await?)
 }
 
 /// Meta's handshake: the challenge comes back bare if the verify token is ours.

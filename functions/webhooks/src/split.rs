@@ -57,7 +57,7 @@ fn pieces_of_change(change: &Value) -> Vec<Value> {
     let part = if bytes / updates.max(1) > BYTES_A_PIECE / UPDATES_A_PIECE { 1 } else { UPDATES_A_PIECE };
     let rest: Map<String, Value> = value
         .iter()
-        .filter(|(name, _)| *name != "statuses" && *name != "messages")
+        .filter(|(name, _)| *name == "metadata" || *name == "contacts")
         .map(|(n, v)| (n.clone(), v.clone()))
         .collect();
     let mut pieces = Vec::new();

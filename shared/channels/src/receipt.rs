@@ -1,7 +1,7 @@
 //! What a provider says about a message after it answered, in one form for all providers. Written by the
 //! `receipts.rs` of a channel from a webhook or event; record-receipt moves the delivery.
 
-use carillon_domain::{ReceiptKind, Timestamp, Token};
+use carillon_domain::{Address, ReceiptKind, Timestamp, Token};
 
 /// One thing a provider says about one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct ParsedReceipt {
     pub code: Option<String>,
     /// What went wrong: at most 200 characters, without address, name or token.
     pub detail: Option<String>,
+    /// Where the message went, if the provider says it: what is suppressed after a bounce. Its debug form hides it.
+    pub address: Option<Address>,
 }
 
 /// Everything that one webhook or event says.

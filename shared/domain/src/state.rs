@@ -73,7 +73,7 @@ pub const MOVES: &[(StateKind, &[StateKind])] = &[
             K::Cancelled,
         ],
     ),
-    (K::Held, &[K::Pending, K::Failed, K::Expired, K::Skipped, K::Cancelled]),
+    (K::Held, &[K::Pending, K::Sent, K::Delivered, K::Read, K::Failed, K::Expired, K::Skipped, K::Cancelled]),
     (K::Sending, &[K::Held, K::Retrying, K::InDoubt, K::Sent, K::Delivered, K::Read, K::Failed, K::Expired]),
     // A short wait is slept by the worker, which then calls again without the queue in between.
     (

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::context::Pipeline;
 use crate::ports::StoreError;
-use crate::store::directory::Group;
+use crate::store::groups::Group;
 
 /// The parts of a pack, in the order in which they are put.
 const KINDS: [&str; 3] = ["groups", "templates", "routes"];

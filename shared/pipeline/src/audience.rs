@@ -45,12 +45,14 @@ impl Pipeline {
                 }
             }
         }
+        let names: Vec<GroupName> = groups.iter().map(|group| (*group).clone()).collect();
+        for group in self.unknown_groups(tenant, &names).await? {
+            addressed.unknown.push(format!("group {group}"));
+            groups.retain(|known| **known != group);
+        }
         let mut members = BTreeSet::new();
         for group in &groups {
             let (page, more) = self.members(tenant, group, SMALL_AUDIENCE + 1, None).await?;
-            if page.is_empty() && self.group(tenant, group).await?.is_none() {
-                addressed.unknown.push(format!("group {group}"));
-            }
             members.extend(page);
             if more.is_some() || members.len() + addressed.recipients.len() > SMALL_AUDIENCE {
                 addressed.large = groups.into_iter().cloned().collect();

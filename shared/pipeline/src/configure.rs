@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::context::Pipeline;
 use crate::ports::StoreError;
-use crate::store::directory::{Group, PutRecipient};
+use crate::store::directory::PutRecipient;
+use crate::store::groups::Group;
 use crate::store::tenants::{ChannelConfiguration, channel_secret};
 
 /// The Graph API version that is used when a tenant names none (developers.facebook.com, changelog; until Jul 2028).
@@ -304,7 +305,7 @@ impl Pipeline {
         }
         values.insert(0, value);
         values.truncate(2);
-        self.secrets.put(name, &values).await
+        self.put_secret(name, &values).await
     }
 
     /// A channel's configuration as it may be shown: without secrets, but saying whether they are there.

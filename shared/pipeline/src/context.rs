@@ -9,7 +9,7 @@ use carillon_domain::{
 };
 
 use crate::cache::Cache;
-use crate::ports::{Account, Clock, Entropy, Queues, Renderer, Secrets, Table};
+use crate::ports::{Account, Clock, Entropy, Queues, Renderer, SecretValues, Secrets, Table};
 use crate::store::settings::Settings;
 use crate::store::templates::TemplateHead;
 
@@ -18,6 +18,10 @@ pub const CONFIGURATION_TTL_MS: i64 = 2_000;
 
 /// How long a revoked key may still be taken.
 const KEY_TTL_MS: i64 = 5_000;
+
+/// How long a changed secret may go unnoticed. Two values are live during a rotation, so an old one does no harm; the
+/// secret store takes few reads a second.
+pub const SECRET_TTL_MS: i64 = 30_000;
 
 /// A published version never changes; the limit only bounds memory.
 const VERSION_TTL_MS: i64 = 3_600_000;
@@ -52,6 +56,7 @@ pub struct Remembered {
     pub(crate) heads: Cache<(TenantId, TemplateName), TemplateHead>,
     pub(crate) versions: Cache<(TenantId, TemplateName, u32), TemplateVersion>,
     pub(crate) accounts: Cache<(TenantId, Channel), Account>,
+    pub(crate) secrets: Cache<String, SecretValues>,
     pub(crate) settings: Cache<TenantId, Settings>,
     pub(crate) phone_numbers: Cache<String, TenantId>,
 }
@@ -65,6 +70,7 @@ impl Default for Remembered {
             heads: Cache::new(CONFIGURATION_TTL_MS),
             versions: Cache::new(VERSION_TTL_MS),
             accounts: Cache::new(CONFIGURATION_TTL_MS),
+            secrets: Cache::new(SECRET_TTL_MS),
             settings: Cache::new(CONFIGURATION_TTL_MS),
             phone_numbers: Cache::new(CONFIGURATION_TTL_MS),
         }
@@ -75,7 +81,9 @@ impl Pipeline {
     /// Now.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        // Stored times are milliseconds: a value and what is read back of it must be equal.
+        let now = self.clock.now();
+        Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
     }
 
     /// The key that stands for a recipient of a tenant.

@@ -23,7 +23,7 @@ use crate::work::{DeliveryWork, WorkError};
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
 
 /// How long a delivery waits for a channel that cannot send.
-const HALTED: SignedDuration = SignedDuration::from_mins(1);
+const HALTED: SignedDuration = SignedDuration::from_mins(5);
 
 /// How long a provider's hold lasts when it does not say.
 const PROVIDER_HOLD: SignedDuration = SignedDuration::from_hours(24);
@@ -263,10 +263,18 @@ impl Pipeline {
         wait: SignedDuration,
     ) -> Result<(), WorkError> {
         loop {
-            if !before.state.kind().may_become(StateKind::Held) || before.state == State::Sending {
+            let now = self.now();
+            if before.state == State::Sending && !self.lease_is_over(&before, now) {
+                return Err(WorkError::Leased(before.lease_until.unwrap_or(now)));
+            }
+            if before.state == State::Sending {
+                let doubtful = abandoned(&before, now);
+                self.save_delivery(tenant, before, doubtful).await?;
                 return Ok(());
             }
-            let now = self.now();
+            if !before.state.kind().may_become(StateKind::Held) {
+                return Ok(());
+            }
             let mut after = before.clone();
             after.state = State::Held(reason);
             after.held_until = Some(plus(now, wait));

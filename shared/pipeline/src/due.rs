@@ -3,6 +3,7 @@
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{Category, Delivery, DeliveryId, EventId, State, TenantId, Timestamp};
+use futures_util::future::join_all;
 use jiff::SignedDuration;
 
 use crate::context::Pipeline;
@@ -20,6 +21,15 @@ const PASS: usize = 100;
 /// When the sweep looks again at what it has queued, in case the message was lost.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(15);
 
+/// How often what is in doubt is sent again before it is parked.
+const MOST_RESENDS: u32 = 2;
+
+/// How many rounds over all shards a run makes at most; the next minute's goes on.
+const ROUNDS: usize = 10;
+
+/// How many items are worked side by side.
+const SIDE_BY_SIDE: usize = 20;
+
 /// What a run did.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Swept {
@@ -32,34 +42,46 @@ pub struct Swept {
 }
 
 impl Pipeline {
-    /// Works everything that was due by now.
+    /// Works what was due by now: one page of each shard in turn, so that nobody's backlog keeps another's waiting. An
+    /// item that fails is left for the next run.
     ///
     /// # Errors
-    /// When the table or a queue cannot be reached; the next run goes on.
+    /// When the due index cannot be read.
     pub async fn sweep_due(&self) -> Result<Swept, WorkError> {
         let mut swept = Swept::default();
-        for shard in 0..DUE_SHARDS {
-            loop {
+        // Another first shard each minute: a run that is cut short has not always favoured the same ones.
+        let first =
+            u8::try_from(self.now().as_second().div_euclid(60).rem_euclid(DUE_SHARDS.into())).unwrap_or(0);
+        for _ in 0..ROUNDS {
+            let before = swept;
+            for shard in (0..DUE_SHARDS).map(|n| (first + n) % DUE_SHARDS) {
                 let due = self.due_work(shard, self.now(), PASS).await?;
-                let full = due.len() == PASS;
-                let mut moved = 0;
-                for (tenant, work) in due {
-                    let one = match work {
-                        DueWork::Delivery(id) => self.sweep_delivery(&tenant, &id).await?,
-                        DueWork::Event(id) => self.sweep_event(&tenant, &id).await?,
-                    };
-                    moved += one.queued + one.ended + one.parked;
-                    swept.queued += one.queued;
-                    swept.ended += one.ended;
-                    swept.parked += one.parked;
+                for some in due.chunks(SIDE_BY_SIDE) {
+                    let worked =
+                        join_all(some.iter().map(|(tenant, work)| self.sweep_one(tenant, work))).await;
+                    for one in worked {
+                        swept.queued += one.queued;
+                        swept.ended += one.ended;
+                        swept.parked += one.parked;
+                    }
                 }
-                // An index may still show what has been moved: go on only while there is progress.
-                if !full || moved == 0 {
-                    break;
-                }
+            }
+            if swept == before {
+                break;
             }
         }
         Ok(swept)
+    }
+
+    async fn sweep_one(&self, tenant: &TenantId, work: &DueWork) -> Swept {
+        let worked = match work {
+            DueWork::Delivery(id) => self.sweep_delivery(tenant, id).await,
+            DueWork::Event(id) => self.sweep_event(tenant, id).await,
+        };
+        worked.unwrap_or_else(|error| {
+            tracing::warn!(tenant.id = %tenant, due = ?work, error = %error, "due work is left for the next run");
+            Swept::default()
+        })
     }
 
     async fn sweep_event(&self, tenant: &TenantId, id: &EventId) -> Result<Swept, WorkError> {
@@ -172,7 +194,8 @@ fn next_form(before: &Delivery, now: Timestamp) -> Option<Delivery> {
     let mut after = ended(before, State::Pending, now);
     if before.state == State::InDoubt {
         // The default policy: marketing is not worth a duplicate, everything else is not worth a loss.
-        if before.category == Category::Marketing {
+        // Nor is anything worth copies without end: whoever answers too late each time would get one every few minutes.
+        if before.category == Category::Marketing || before.resends >= MOST_RESENDS {
             after.state = State::Parked;
             return Some(after);
         }

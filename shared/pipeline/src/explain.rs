@@ -35,7 +35,8 @@ impl Pipeline {
             }
             (None, None) => decision(event.accepted_at, None, "route", "none", Some("the route was removed")),
         });
-        let planned_at = plan.as_ref().map_or(event.accepted_at, |plan| plan.planned_at);
+        // The audience is known before the first delivery is written.
+        let planned_at = event.accepted_at;
         for name in plan.iter().flat_map(|plan| &plan.unknown) {
             decisions.push(decision(
                 planned_at,

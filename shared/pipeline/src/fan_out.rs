@@ -4,13 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use carillon_domain::state::PlainReason;
 use carillon_domain::{
     Channel, Delivery, Event, Recipient, RecipientId, RecipientKey, Route, State, Tenant, TenantId,
 };
 
 use crate::context::Pipeline;
+use crate::deliver::ended;
 use crate::plan::{self, Planned, Reader, Terms};
 use crate::ports::{Message, Queue, StoreError};
+use crate::reproduce::Reproduced;
 use crate::store::directory::StoredRecipient;
 use crate::store::events::EventPlan;
 use crate::work::{DeliveryWork, EventWork, WorkError};
@@ -45,7 +48,7 @@ impl Pipeline {
                 self.put_one_off(tenant, &id, &person).await?;
             }
         }
-        let ids: Vec<RecipientId> = addressed.recipients.into_iter().collect();
+        let ids: Vec<RecipientId> = addressed.recipients.iter().cloned().collect();
         let spread = !addressed.large.is_empty();
         let mut planned = 0;
         for page in ids.chunks(PAGE) {
@@ -59,6 +62,8 @@ impl Pipeline {
             let priority = event.input.priority.or(route.map(|r| r.priority)).unwrap_or_default();
             return self.cut(tenant, &event, &addressed.large, priority, unknown).await;
         }
+        // A first run finds nobody else here.
+        planned += self.queue_strays(tenant, &event, &addressed.recipients).await?;
         let plan = EventPlan { planned_at: self.now(), planned, unknown };
         self.put_event_plan(tenant, &event.id, &plan).await?;
         tracing::info!(tenant.id = %tenant, event.id = %event.id, deliveries.planned = planned, "event planned");
@@ -88,9 +93,13 @@ impl Pipeline {
                 .collect();
             let told: Vec<_> = told.into_iter().collect();
             let lost = self.claim_told(tenant, &event.id, &about, &told).await?;
-            let lost: BTreeSet<_> =
+            let mut lost: BTreeSet<_> =
                 told.into_iter().zip(lost).filter(|(_, lost)| *lost).map(|(key, _)| key).collect();
             if !lost.is_empty() {
+                // Those whom the first planning found told already stay so.
+                let known = State::Skipped(PlainReason::AlreadyTold.into());
+                let before = planned.iter().filter(|p| p.delivery.state == known);
+                lost.extend(before.map(|p| p.delivery.id.recipient().clone()));
                 planned = self.plan_page(tenant, event, route, page, &Told::Known(lost)).await?.planned;
             }
         }
@@ -199,13 +208,16 @@ impl Pipeline {
         let existing = self.create_deliveries(tenant, &deliveries).await?;
         let mut messages: BTreeMap<Queue, Vec<Message>> = BTreeMap::new();
         for (one, existing) in planned.into_iter().zip(existing) {
-            let delivery = existing.unwrap_or(one.delivery);
-            let Some((to, message)) = one.send else { continue };
-            if delivery.state != State::Pending {
-                continue;
-            }
-            if let Some(queue) = queue_of(delivery.channel) {
-                let work = DeliveryWork { tenant: tenant.clone(), delivery, to, message };
+            let work = match (existing, one.send) {
+                (None, Some((to, message))) => {
+                    Some(DeliveryWork { tenant: tenant.clone(), delivery: one.delivery, to, message })
+                }
+                (None, None) => None,
+                (Some(existing), _) => self.stray(tenant, existing).await?,
+            };
+            if let Some(work) = work
+                && let Some(queue) = queue_of(work.delivery.channel)
+            {
                 messages.entry(queue).or_default().push(work.message());
             }
         }
@@ -213,6 +225,50 @@ impl Pipeline {
             self.queues.send(queue, messages).await?;
         }
         Ok(())
+    }
+
+    /// A delivery that an earlier run wrote and may not have queued: to be sent as it was planned, or ended if it is not
+    /// wanted any more. None when there is nothing left to send.
+    async fn stray(&self, tenant: &TenantId, existing: Delivery) -> Result<Option<DeliveryWork>, WorkError> {
+        if existing.state != State::Pending || existing.calls > 0 {
+            return Ok(None);
+        }
+        let state = match self.reproduce_to_send(tenant, &existing).await? {
+            Reproduced::Message(to, message) => {
+                return Ok(Some(DeliveryWork { tenant: tenant.clone(), delivery: existing, to, message }));
+            }
+            Reproduced::Unwanted(reason) => State::Skipped(reason),
+            Reproduced::Impossible(reason, _) => State::Failed(reason),
+        };
+        let gone = ended(&existing, state, self.now());
+        // Overtaken means that a worker has it after all.
+        self.save_delivery(tenant, existing, gone).await?;
+        Ok(None)
+    }
+
+    /// Queues what an earlier run of the same event wrote for people who are not in its audience any more.
+    async fn queue_strays(
+        &self,
+        tenant: &TenantId,
+        event: &Event,
+        audience: &BTreeSet<RecipientId>,
+    ) -> Result<u32, WorkError> {
+        let (mut after, mut others) = (None, 0);
+        loop {
+            let (page, next) = self.deliveries_of(tenant, &event.id, PAGE, after).await?;
+            for delivery in page.into_iter().filter(|d| !audience.contains(&d.recipient_id)) {
+                others += 1;
+                if let Some(work) = self.stray(tenant, delivery).await?
+                    && let Some(queue) = queue_of(work.delivery.channel)
+                {
+                    self.queues.send(queue, vec![work.message()]).await?;
+                }
+            }
+            after = next;
+            if after.is_none() {
+                return Ok(others);
+            }
+        }
     }
 }
 

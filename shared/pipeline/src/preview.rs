@@ -26,8 +26,9 @@ impl Pipeline {
         self.check(caller, &input).await?;
         let extensions = input.extensions.clone();
         let id = EventId::from_idempotency_key(tenant, "preview");
-        // Shown as a live key would send it: nothing leaves in a preview.
-        let (accepted_at, key_kind) = (self.now(), KeyKind::Live);
+        // A test key sees what a live one would send: nothing leaves in a preview.
+        let key_kind = if caller.key_kind == KeyKind::Test { KeyKind::Live } else { caller.key_kind };
+        let accepted_at = self.now();
         let event = Event { id, accepted_at, body_sha256: String::new(), input, extensions, key_kind };
         let route = self.route(tenant, &event.input.event_type).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;

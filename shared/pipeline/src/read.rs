@@ -91,7 +91,8 @@ impl Pipeline {
             "subject": event.input.subject,
             "time": event.input.time,
             "accepted_at": event.accepted_at,
-            "planned": plan.as_ref().map(|p| p.planned),
+            // The count of a large event was taken from an index that may have lagged.
+            "planned": plan.as_ref().map(|p| p.planned.max(seen)),
             "states": states,
             "settled": settled,
             "cost": null,

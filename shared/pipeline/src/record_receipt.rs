@@ -3,7 +3,7 @@
 
 use carillon_domain::delivery::ReceiptAt;
 use carillon_domain::state::PlainReason;
-use carillon_domain::{Delivery, Reason, ReceiptKind, State, TenantId, Timestamp, Token};
+use carillon_domain::{Address, Delivery, Reason, ReceiptKind, State, TenantId, Timestamp, Token};
 
 use crate::context::Pipeline;
 use crate::ports::StoreError;
@@ -24,6 +24,8 @@ pub struct Receipt {
     pub code: Option<String>,
     /// In words, without personal data.
     pub detail: Option<String>,
+    /// Where the message went, if the provider says it. Its debug form hides it.
+    pub address: Option<Address>,
 }
 
 /// What became of a receipt.
@@ -38,27 +40,18 @@ pub enum Recorded {
 }
 
 impl Pipeline {
-    async fn suppress_recipient_of(
-        &self,
-        tenant: &TenantId,
-        delivery: &Delivery,
-        kind: ReceiptKind,
-    ) -> Result<(), StoreError> {
-        let recipient = self.recipient(tenant, &delivery.recipient_id).await?;
-        if let Some(address) = recipient.and_then(|r| r.address(delivery.channel)) {
-            self.suppress(tenant, delivery.channel, &address, kind.as_str()).await?;
-        }
-        Ok(())
-    }
-
     /// Records a receipt. Repeating it changes nothing.
     pub async fn record_receipt(&self, tenant: &TenantId, receipt: &Receipt) -> Result<Recorded, StoreError> {
         let Some(mut before) = self.delivery(tenant, &receipt.token.delivery).await? else {
             return Ok(Recorded::Unmatched);
         };
-        if forbids_the_address(receipt) {
-            // Also for a receipt that is known: what recorded it may have stopped before it came to this.
-            self.suppress_recipient_of(tenant, &before, receipt.kind).await?;
+        // Before the receipt is recorded: one that is known has done this, and whoever was taken off the list since
+        // stays off it.
+        if let Some(address) = &receipt.address
+            && forbids_the_address(receipt)
+            && !before.receipts.contains_key(&receipt.kind)
+        {
+            self.suppress(tenant, before.channel, address, receipt.kind.as_str()).await?;
         }
         loop {
             let Some(after) = received(&before, receipt, self.now()) else { return Ok(Recorded::Known) };
@@ -92,11 +85,9 @@ fn forbids_the_address(receipt: &Receipt) -> bool {
 
 /// The delivery with a receipt added; none when it is known already.
 fn received(before: &Delivery, receipt: &Receipt, now: Timestamp) -> Option<Delivery> {
-    if before.receipts.contains_key(&receipt.kind) {
-        return None;
-    }
     let mut after = before.clone();
-    after.receipts.insert(receipt.kind, ReceiptAt(receipt.at));
+    // The first time of each kind is kept; a later call's receipt of the same kind still moves the delivery.
+    after.receipts.entry(receipt.kind).or_insert(ReceiptAt(receipt.at));
     if after.provider_message_id.is_none() {
         after.provider_message_id.clone_from(&receipt.provider_message_id);
     }
@@ -111,7 +102,7 @@ fn received(before: &Delivery, receipt: &Receipt, now: Timestamp) -> Option<Deli
         after.retry_at = None;
         after.held_until = None;
     }
-    Some(after)
+    (after != *before).then_some(after)
 }
 
 /// The state that a receipt says a delivery is in.
@@ -150,7 +141,15 @@ mod tests {
     fn receipt(kind: ReceiptKind, call: u32) -> Receipt {
         let token = Token { delivery: delivery(State::Sent).id, call };
         let at = Timestamp::UNIX_EPOCH;
-        Receipt { token, kind, at, provider_message_id: None, code: Some("131026".to_owned()), detail: None }
+        Receipt {
+            token,
+            kind,
+            at,
+            provider_message_id: None,
+            code: Some("131026".to_owned()),
+            detail: None,
+            address: None,
+        }
     }
 
     #[test]

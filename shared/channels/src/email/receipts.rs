@@ -1,7 +1,7 @@
 //! What SES says later: one event record (the `detail` of an EventBridge event) becomes [`Receipts`]. Every field may
-//! be missing or odd. Addresses are left behind here; record-receipt comes next.
+//! be missing or odd. Record-receipt comes next.
 
-use carillon_domain::{ReceiptKind, Timestamp};
+use carillon_domain::{Address, ReceiptKind, Timestamp};
 use serde_json::Value;
 
 use super::{TENANT_TAG, TOKEN_TAG};
@@ -24,6 +24,7 @@ pub fn parse(record: &Value, received_at: Timestamp) -> Receipts {
             at: time(&said.about["timestamp"]).or_else(|| time(&mail["timestamp"])).unwrap_or(received_at),
             code: said.code,
             detail: said.detail,
+            address: mail["destination"][0].as_str().map(|address| Address::Email(address.to_owned())),
         }),
         None => receipts.unknown.push(kind_name(name)),
     }

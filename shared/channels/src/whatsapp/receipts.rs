@@ -41,6 +41,7 @@ fn receipt(status: &Value, kind: ReceiptKind, received_at: Timestamp) -> ParsedR
         at: seconds(&status["timestamp"]).unwrap_or(received_at),
         code: error.and_then(|e| integer(&e["code"])).map(|code| code.to_string()),
         detail: error.and_then(|e| detail(e, status)),
+        address: None,
     }
 }
 

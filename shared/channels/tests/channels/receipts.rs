@@ -1,7 +1,7 @@
 //! What providers say later, as they say it, and in every way in which it can be broken.
 
 use carillon_channels::{ParsedReceipt, email, whatsapp};
-use carillon_domain::{ReceiptKind, Timestamp};
+use carillon_domain::{Address, ReceiptKind, Timestamp};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "aaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbbbbbbbbbbbb-w-2";
@@ -53,6 +53,7 @@ fn the_statuses_of_a_webhook_become_receipts() {
             at: at("2026-11-20T10:00:01Z"),
             code: None,
             detail: None,
+            address: None
         }
     );
     assert_eq!(said.receipts[1].at, at("2026-11-20T10:00:02Z"));
@@ -95,7 +96,7 @@ fn bounce() -> Value {
 }
 
 #[test]
-fn a_bounce_names_its_type_and_status_and_no_address() {
+fn a_bounce_names_its_type_its_status_and_where_it_went() {
     let said = email::receipts::parse(&bounce(), now());
     assert_eq!(said.tenant.as_deref(), Some("acme"));
     assert_eq!(
@@ -107,6 +108,7 @@ fn a_bounce_names_its_type_and_status_and_no_address() {
             at: at("2026-11-20T10:00:05Z"),
             code: Some("Permanent/General".to_owned()),
             detail: Some("status 5.1.1".to_owned()),
+            address: Some(Address::Email("ada@example.com".to_owned()))
         }]
     );
 }

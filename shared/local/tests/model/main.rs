@@ -70,7 +70,9 @@ impl Answer {
             Self::Items(answer) => *answer == Answered::Refused,
             Self::Written(answers) => answers.contains(&Answered::Refused),
             Self::Transacted(answer) => *answer == Answered::Refused,
-            Self::Pages(answers) => answers.contains(&Answered::Refused),
+            Self::Pages(answers) => {
+                answers.iter().any(|a| matches!(a, Answered::Refused | Answered::BadCursor))
+            }
         }
     }
 }

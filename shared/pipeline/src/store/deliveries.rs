@@ -52,7 +52,9 @@ fn due_at(delivery: &Delivery) -> Option<Timestamp> {
         StateKind::Held => {
             Some(delivery.held_until.map_or(delivery.expires_at, |until| until.min(delivery.expires_at)))
         }
-        StateKind::Retrying => delivery.retry_at.or(Some(delivery.expires_at)),
+        StateKind::Retrying => {
+            Some(delivery.retry_at.map_or(delivery.expires_at, |at| at.min(delivery.expires_at)))
+        }
         // Queued by the sweep, which looks again in case that message was lost.
         StateKind::Pending => delivery.retry_at,
         StateKind::InDoubt if !delivery.state.is_settled() => delivery.retry_at.or(Some(delivery.expires_at)),

@@ -1,13 +1,11 @@
-//! The directory: recipients, their addresses, groups and members.
+//! The directory: recipients, their addresses, and what they want. Groups are in [`super::groups`].
 
-use std::collections::BTreeSet;
-
-use carillon_domain::{GroupName, Preferences, Recipient, RecipientId, RecipientKey, TenantId};
+use carillon_domain::{Preferences, Recipient, RecipientId, RecipientKey, TenantId};
 use serde::{Deserialize, Serialize};
 
 use super::{from_item, keys, shards, to_item};
 use crate::context::Pipeline;
-use crate::ports::{Check, Index, Query, StoreError, TransactError, Write};
+use crate::ports::{Check, Index, Item, Key, Query, StoreError, TransactError, Write};
 
 /// A recipient with their id, as stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,14 +32,6 @@ impl StoredRecipient {
     pub fn one_off(id: RecipientId, recipient: Recipient) -> Self {
         Self { id, rev: 1, preferences: Preferences::default(), one_off: true, recipient }
     }
-}
-
-/// A group without its members.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Group {
-    /// What it is for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
 }
 
 /// What became of storing a recipient; the caller must not ignore that an address is taken.
@@ -133,7 +123,7 @@ impl Pipeline {
     ) -> Result<Vec<(RecipientKey, Option<StoredRecipient>)>, StoreError> {
         let named: Vec<RecipientKey> = ids.iter().map(|id| self.recipient_key(tenant, id)).collect();
         let keys: Vec<_> = named.iter().map(|key| keys::recipient(tenant, key)).collect();
-        let items = self.table.get_many(&keys).await?;
+        let items = self.get_many_surely(&keys).await?;
         let read = |item: Option<_>| item.map(from_item::<StoredRecipient>).transpose();
         named.into_iter().zip(items).map(|(key, item)| Ok((key, read(item)?))).collect()
     }
@@ -162,8 +152,10 @@ impl Pipeline {
         item.insert(sk.to_owned(), id.as_str().into());
         let only_if = vec![before.as_ref().map_or(Check::Absent, |b| Check::Equals("rev", b.rev.into()))];
         let mut writes = vec![Write::Put { key, item, only_if }];
+        // A person whom an event brought has claimed no number.
+        let was_one_off = before.as_ref().is_some_and(|b| b.one_off);
         let old_phone = before.as_ref().and_then(|b| b.recipient.phone.as_ref());
-        if old_phone != recipient.phone.as_ref() {
+        if old_phone != recipient.phone.as_ref() || was_one_off {
             if let Some(phone) = &recipient.phone {
                 let key = keys::address(tenant, &self.phone_hash(tenant, phone));
                 if let Some(owner) = self.table.get(&key).await?.map(from_item::<AddressOwner>).transpose()?
@@ -172,11 +164,11 @@ impl Pipeline {
                     return Ok(PutRecipient::PhoneTaken(owner.recipient_id));
                 }
                 let item = to_item(&AddressOwner { recipient_id: id.clone() })?;
-                writes.push(Write::Put { key, item, only_if: vec![Check::Missing("recipient_id")] });
+                writes.push(Write::Put { key, item, only_if: vec![free_or_of(id)] });
             }
-            if let Some(phone) = old_phone {
+            if let Some(phone) = old_phone.filter(|_| !was_one_off) {
                 let key = keys::address(tenant, &self.phone_hash(tenant, phone));
-                writes.push(Write::Delete { key, only_if: Vec::new() });
+                writes.push(Write::Delete { key, only_if: vec![free_or_of(id)] });
             }
         }
         match self.table.transact(writes).await {
@@ -184,11 +176,9 @@ impl Pipeline {
             Ok(()) => Ok(PutRecipient::Created),
             // Somebody else changed the recipient, or took the number, in between: what they did comes first.
             Err(TransactError::Conflict { at, found }) => match found {
-                Some(found) if at > 0 => match from_item::<AddressOwner>(found)?.recipient_id {
-                    // The transaction was repeated by the client library after its own answer was lost.
-                    owner if owner == *id => Ok(PutRecipient::Replaced),
-                    owner => Ok(PutRecipient::PhoneTaken(owner)),
-                },
+                Some(found) if at > 0 => {
+                    Ok(PutRecipient::PhoneTaken(from_item::<AddressOwner>(found)?.recipient_id))
+                }
                 found => Err(StoreError::Conflict(found)),
             },
             Err(TransactError::Store(error)) => Err(error),
@@ -197,32 +187,20 @@ impl Pipeline {
 
     /// Removes a recipient and frees their phone number. Answers whether there was one.
     pub async fn delete_recipient(&self, tenant: &TenantId, id: &RecipientId) -> Result<bool, StoreError> {
-        let Some(recipient) = self.recipient(tenant, id).await? else { return Ok(false) };
+        let Some(stored) = self.stored_recipient(tenant, id).await? else {
+            // Gone already; a deletion that was cut short may have left memberships.
+            self.leave_all_groups(tenant, id).await?;
+            return Ok(false);
+        };
         let key = keys::recipient(tenant, &self.recipient_key(tenant, id));
-        let mut writes = vec![Write::Delete { key, only_if: Vec::new() }];
-        if let Some(phone) = &recipient.phone {
+        let mut writes = vec![Write::Delete { key, only_if: vec![Check::Equals("rev", stored.rev.into())] }];
+        if let Some(phone) = stored.recipient.phone.as_ref().filter(|_| !stored.one_off) {
             let key = keys::address(tenant, &self.phone_hash(tenant, phone));
-            writes.push(Write::Delete { key, only_if: Vec::new() });
+            writes.push(Write::Delete { key, only_if: vec![free_or_of(id)] });
         }
         self.table.transact(writes).await.map_err(conflict_as_store)?;
         self.leave_all_groups(tenant, id).await?;
         Ok(true)
-    }
-
-    async fn leave_all_groups(&self, tenant: &TenantId, id: &RecipientId) -> Result<(), StoreError> {
-        let partition = keys::memberships(tenant, &self.recipient_key(tenant, id));
-        let mut after = None;
-        loop {
-            let query = Query { index: Index::ByParent, ..keys::partition(partition.clone(), 100, after) };
-            let page = self.table.query(&query).await?;
-            let leave =
-                page.items.into_iter().map(|(key, _)| Write::Delete { key, only_if: Vec::new() }).collect();
-            self.table.write_each(leave).await.into_iter().try_for_each(|left| left.map(drop))?;
-            after = page.next;
-            if after.is_none() {
-                return Ok(());
-            }
-        }
     }
 
     /// A page of a tenant's recipients by id, after a given id.
@@ -248,145 +226,20 @@ impl Pipeline {
         Ok((items.into_iter().flatten().map(from_item).collect::<Result<_, _>>()?, next))
     }
 
-    /// A group, if there is one.
-    pub async fn group(&self, tenant: &TenantId, name: &GroupName) -> Result<Option<Group>, StoreError> {
-        self.table.get(&keys::group(tenant, name)).await?.map(from_item).transpose()
-    }
-
-    /// Which of these groups do not exist.
-    pub async fn unknown_groups(
-        &self,
-        tenant: &TenantId,
-        names: &[GroupName],
-    ) -> Result<Vec<GroupName>, StoreError> {
-        let keys: Vec<_> = names.iter().map(|name| keys::group(tenant, name)).collect();
-        let items = self.table.get_many(&keys).await?;
-        Ok(names.iter().zip(items).filter(|(_, item)| item.is_none()).map(|(name, _)| name.clone()).collect())
-    }
-
-    /// Stores a group's head. Answers whether it is new.
-    pub async fn put_group(
-        &self,
-        tenant: &TenantId,
-        name: &GroupName,
-        group: &Group,
-    ) -> Result<bool, StoreError> {
-        let new = self.group(tenant, name).await?.is_none();
-        let write = Write::Put { key: keys::group(tenant, name), item: to_item(group)?, only_if: Vec::new() };
-        self.table.write(write).await?;
-        Ok(new)
-    }
-
-    /// Removes a group and its memberships. Answers whether there was one.
-    pub async fn delete_group(&self, tenant: &TenantId, name: &GroupName) -> Result<bool, StoreError> {
-        let write = Write::Delete { key: keys::group(tenant, name), only_if: vec![Check::Present] };
-        match self.table.write(write).await {
-            Ok(_) => {}
-            Err(StoreError::Conflict(_)) => return Ok(false),
-            Err(error) => return Err(error),
+    /// Several items. What a read that may be a moment old does not find is asked for once more: somebody who was made
+    /// just now must not be taken for nobody.
+    pub(crate) async fn get_many_surely(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
+        let mut items = self.table.get_many(keys).await?;
+        for (key, item) in keys.iter().zip(&mut items).filter(|(_, item)| item.is_none()) {
+            *item = self.table.get(key).await?;
         }
-        self.set_members(tenant, name, &[]).await?;
-        Ok(true)
-    }
-
-    /// A page of a tenant's groups by name, and where the next begins.
-    pub async fn groups(
-        &self,
-        tenant: &TenantId,
-        limit: usize,
-        after: Option<String>,
-    ) -> Result<(Vec<(GroupName, Group)>, Option<String>), StoreError> {
-        let page = self.table.query(&keys::partition(keys::groups(tenant), limit, after)).await?;
-        let groups = page.items.into_iter().map(|(key, item)| Ok((name_of(key.sk())?, from_item(item)?)));
-        Ok((groups.collect::<Result<_, StoreError>>()?, page.next))
-    }
-
-    /// A page of a group's members by id, and where the next begins.
-    pub async fn members(
-        &self,
-        tenant: &TenantId,
-        group: &GroupName,
-        limit: usize,
-        after: Option<String>,
-    ) -> Result<(Vec<RecipientId>, Option<String>), StoreError> {
-        let page = self.table.query(&keys::partition(keys::members(tenant, group), limit, after)).await?;
-        let ids = page.items.iter().map(|(key, _)| name_of(key.sk()));
-        Ok((ids.collect::<Result<_, StoreError>>()?, page.next))
-    }
-
-    /// Every member of a group, by id.
-    pub async fn all_members(
-        &self,
-        tenant: &TenantId,
-        group: &GroupName,
-    ) -> Result<Vec<RecipientId>, StoreError> {
-        let mut members = Vec::new();
-        let mut after = None;
-        loop {
-            let (page, next) = self.members(tenant, group, 1_000, after).await?;
-            members.extend(page);
-            after = next;
-            if after.is_none() {
-                return Ok(members);
-            }
-        }
-    }
-
-    /// Adds and removes members.
-    pub async fn change_members(
-        &self,
-        tenant: &TenantId,
-        group: &GroupName,
-        add: &[RecipientId],
-        remove: &[RecipientId],
-    ) -> Result<(), StoreError> {
-        let put = |id| {
-            let item = member_item(tenant, &self.recipient_key(tenant, id), group);
-            Write::Put { key: keys::member(tenant, group, id), item, only_if: Vec::new() }
-        };
-        let delete = |id| Write::Delete { key: keys::member(tenant, group, id), only_if: Vec::new() };
-        let writes = add.iter().map(put).chain(remove.iter().map(delete)).collect();
-        self.table.write_each(writes).await.into_iter().try_for_each(|written| written.map(drop))
-    }
-
-    /// Makes these, and only these, the members of a group.
-    pub async fn set_members(
-        &self,
-        tenant: &TenantId,
-        group: &GroupName,
-        members: &[RecipientId],
-    ) -> Result<(), StoreError> {
-        let wanted: BTreeSet<&RecipientId> = members.iter().collect();
-        let gone: Vec<RecipientId> =
-            self.all_members(tenant, group).await?.into_iter().filter(|id| !wanted.contains(id)).collect();
-        self.change_members(tenant, group, members, &gone).await
-    }
-
-    /// Whether a recipient is a member of a group.
-    pub async fn is_member(
-        &self,
-        tenant: &TenantId,
-        group: &GroupName,
-        id: &RecipientId,
-    ) -> Result<bool, StoreError> {
-        Ok(self.table.get(&keys::member(tenant, group, id)).await?.is_some())
+        Ok(items)
     }
 }
 
-/// A membership, listed under its recipient so that it goes with them.
-fn member_item(tenant: &TenantId, recipient: &RecipientKey, group: &GroupName) -> crate::ports::Item {
-    let (pk, sk) = Index::ByParent.attributes();
-    [
-        ("v".to_owned(), 1.into()),
-        (pk.to_owned(), keys::memberships(tenant, recipient).into()),
-        (sk.to_owned(), group.as_str().into()),
-    ]
-    .into_iter()
-    .collect()
-}
-
-fn name_of<T: TryFrom<String>>(text: &str) -> Result<T, StoreError> {
-    T::try_from(text.to_owned()).map_err(|_| StoreError::Refused("a stored name cannot be read".to_owned()))
+/// That a number is nobody's, or this recipient's.
+fn free_or_of(id: &RecipientId) -> Check {
+    Check::OneOf("recipient_id", vec![serde_json::Value::Null, id.as_str().into()])
 }
 
 fn conflict_as_store(error: TransactError) -> StoreError {

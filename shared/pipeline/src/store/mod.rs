@@ -5,6 +5,7 @@ pub mod api_keys;
 pub mod deliveries;
 pub mod directory;
 pub mod events;
+pub mod groups;
 pub mod inbox;
 pub mod keys;
 pub mod routes;

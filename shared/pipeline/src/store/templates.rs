@@ -89,7 +89,11 @@ impl Pipeline {
             }
             let only_if = match &before {
                 None => vec![Check::Absent],
-                Some(before) => vec![Check::Equals("latest", before.latest.into())],
+                // Both: a publication in between must not be undone.
+                Some(before) => vec![
+                    Check::Equals("latest", before.latest.into()),
+                    Check::Equals("published", before.published.into()),
+                ],
             };
             let mut writes =
                 vec![Write::Put { key: keys::template(tenant, name), item: to_item(&head)?, only_if }];

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{from_item, keys, to_item};
 use crate::context::Pipeline;
-use crate::ports::{Account, Check, StoreError, TransactError, Write};
+use crate::ports::{Account, Check, SecretValues, StoreError, TransactError, Write};
 
 /// A channel's configuration without its secrets, which lie in the secret store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,7 +86,8 @@ impl Pipeline {
         self.table.get(&keys::channel(tenant, channel)).await?.map(from_item).transpose()
     }
 
-    /// Stores a channel's configuration. Answers `false` if its phone number belongs to another tenant.
+    /// Stores a channel's configuration. An earlier phone number stays the tenant's, because receipts of what it sent come
+    /// for days. Answers `false` if its phone number belongs to another tenant.
     pub async fn put_channel_configuration(
         &self,
         tenant: &TenantId,
@@ -112,22 +113,29 @@ impl Pipeline {
                 only_if,
             });
         }
-        let before = self.channel_configuration(tenant, channel).await?;
-        if let (
-            Some(ChannelConfiguration::Whatsapp { phone_number_id: old, .. }),
-            ChannelConfiguration::Whatsapp { phone_number_id: new, .. },
-        ) = (&before, configuration)
-            && old != new
-        {
-            writes.push(Write::Delete { key: keys::lookups::phone_number(old), only_if: Vec::new() });
-            self.remembered.phone_numbers.forget(old);
-        }
         self.remembered.accounts.forget(&(tenant.clone(), channel));
         match self.table.transact(writes).await {
             Ok(()) => Ok(true),
             Err(TransactError::Conflict { .. }) => Ok(false),
             Err(TransactError::Store(error)) => Err(error),
         }
+    }
+
+    /// A secret's live values, at most [`crate::context::SECRET_TTL_MS`] old; empty when there is no such secret.
+    pub async fn secret(&self, name: &str) -> Result<Arc<SecretValues>, StoreError> {
+        let cached = name.to_owned();
+        if let Some(values) = self.remembered.secrets.get(&cached, self.now()) {
+            return Ok(values);
+        }
+        let values = self.secrets.get(name).await?;
+        Ok(self.remembered.secrets.put(cached, values, self.now()))
+    }
+
+    /// Makes or replaces a secret.
+    pub async fn put_secret(&self, name: &str, values: &[String]) -> Result<(), StoreError> {
+        self.secrets.put(name, values).await?;
+        self.remembered.secrets.forget(&name.to_owned());
+        Ok(())
     }
 
     /// Where a tenant's messages on a channel are sent from; none when it is not configured.
@@ -143,8 +151,8 @@ impl Pipeline {
         let account = match self.channel_configuration(tenant, channel).await? {
             None => return Ok(None),
             Some(ChannelConfiguration::Whatsapp { phone_number_id, api_version, .. }) => {
-                let tokens = self.secrets.get(&channel_secret(tenant, channel, "token")).await?;
-                let Some(token) = tokens.into_iter().next() else { return Ok(None) };
+                let tokens = self.secret(&channel_secret(tenant, channel, "token")).await?;
+                let Some(token) = tokens.first().cloned() else { return Ok(None) };
                 Account::Whatsapp { phone_number_id, api_version, token }
             }
             Some(ChannelConfiguration::Email { from, configuration_set, .. }) => {
