@@ -91,9 +91,11 @@ class SendPath(unittest.TestCase):
         self.ses_says("Email Bounced", {"eventType": "Bounce", "bounce": {
             "bounceType": "Permanent", "bounceSubType": "General", "timestamp": "2026-11-20T10:00:01.000Z",
             "bouncedRecipients": [{"emailAddress": "bo@example.com", "action": "failed", "status": "5.1.1"}],
-        }}, email, email["provider_message_id"])
+        }}, email, email["provider_message_id"], to="bo@example.com")
 
         self.assertEqual(self.settled(event_id, {"email": "failed"})["email"]["reason"], "bounced")
+        again = self.post("order.bounced", "A-1012")
+        self.assertEqual(self.settled(again, {"email": "skipped"})["email"]["reason"], "suppressed")
 
     def test_a_repeated_event_is_sent_once(self):
         self.configure("order.repeated", "u-3", ["whatsapp"], phone="+12025550125")
@@ -202,9 +204,9 @@ class SendPath(unittest.TestCase):
         headers = {} if signature is None else {"x-hub-signature-256": signature}
         return http("POST", f"{self.cloud.webhook_url}/webhooks/whatsapp", body, headers)
 
-    def ses_says(self, detail_type, detail, delivery, message_id):
+    def ses_says(self, detail_type, detail, delivery, message_id, to=EMAIL):
         detail["mail"] = {"timestamp": "2026-11-20T10:00:00.000Z", "messageId": message_id, "source": SENDER,
-                          "destination": [EMAIL], "tags": {"carillon": [f"{delivery['id']}-1"], "carillon-tenant": ["demo"]}}
+                          "destination": [to], "tags": {"carillon": [f"{delivery['id']}-1"], "carillon-tenant": ["demo"]}}
         entry = {"Source": "aws.ses", "DetailType": detail_type, "Detail": json.dumps(detail)}
         self.assertEqual(self.cloud.client("events").put_events(Entries=[entry])["FailedEntryCount"], 0)
 

@@ -64,15 +64,17 @@ enum Answer {
 }
 
 impl Answer {
+    fn is_bad_cursor(&self) -> bool {
+        matches!(self, Self::Pages(answers) if answers.contains(&Answered::BadCursor))
+    }
+
     fn is_refusal(&self) -> bool {
         match self {
             Self::Item(answer) => *answer == Answered::Refused,
             Self::Items(answer) => *answer == Answered::Refused,
             Self::Written(answers) => answers.contains(&Answered::Refused),
             Self::Transacted(answer) => *answer == Answered::Refused,
-            Self::Pages(answers) => {
-                answers.iter().any(|a| matches!(a, Answered::Refused | Answered::BadCursor))
-            }
+            Self::Pages(answers) => answers.contains(&Answered::Refused),
         }
     }
 }
