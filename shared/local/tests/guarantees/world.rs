@@ -1,0 +1,230 @@
+//! One tenant and one recipient on the in-memory model, with a clock that a test moves, queues that can refuse, and a
+//! provider that answers what it is told to.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use carillon_channels::MinijinjaRenderer;
+use carillon_domain::ids::HashKey;
+use carillon_domain::{
+    Channel, Delivery, KeyKind, Principal, ReceiptKind, Scope, TenantId, Timestamp, Token,
+};
+use carillon_local::model::ModelTable;
+use carillon_local::secrets::LocalSecrets;
+use carillon_pipeline::context::Remembered;
+use carillon_pipeline::ports::{
+    Answer, Call, Clock, Entropy, Message, Provider, Queue, QueueError, Queues, Refusal, RefusalClass,
+};
+use carillon_pipeline::record_receipt::Receipt;
+use carillon_pipeline::{DeliveryWork, EventWork, Pipeline, WorkError};
+use serde_json::{Value, json};
+
+/// The clock, queues and provider of a test.
+pub struct World {
+    pub pipeline: Pipeline,
+    pub tenant: TenantId,
+    pub provider: Scripted,
+    pub queues: Arc<Faulty>,
+    table: Arc<ModelTable>,
+    clock: Arc<Hand>,
+}
+
+impl World {
+    /// A tenant whose `order.created` tells Ada by WhatsApp, through a provider that answers like this.
+    pub async fn new(answer: Script) -> Self {
+        let (table, queues) = (Arc::new(ModelTable::new()), Arc::new(Faulty::default()));
+        let clock = Arc::new(Hand(AtomicI64::new(1_795_000_000_000)));
+        let pipeline = Pipeline {
+            table: table.clone(),
+            queues: queues.clone(),
+            secrets: Arc::new(LocalSecrets::in_memory()),
+            renderer: Arc::new(MinijinjaRenderer::new()),
+            clock: clock.clone(),
+            entropy: Arc::new(Counting(AtomicI64::new(0))),
+            hash_key: HashKey::from_bytes(b"not a secret"),
+            leases_void_before: None,
+            remembered: Remembered::default(),
+        };
+        let tenant: TenantId = "acme".parse().unwrap();
+        let acme = json!({"id": "acme", "name": "Acme", "locale": "en", "time_zone": "UTC", "region": "US"});
+        pipeline.put_tenant(&serde_json::from_value(acme).unwrap()).await.unwrap();
+        let whatsapp = json!({"phone_number_id": "100000000000001", "token": "a token"});
+        pipeline.configure_channel(&tenant, Channel::Whatsapp, whatsapp).await.unwrap();
+        let ada = json!({"name": "Ada", "phone": "+12025550117"});
+        pipeline.configure_recipient(&tenant, &"ada".parse().unwrap(), ada).await.unwrap();
+        let texts = json!({"locales": {"en": {
+            "whatsapp": {"template": {"name": "order", "language": "en", "parameters": ["{{ data.number }}"]}}
+        }}});
+        pipeline.configure_template(&tenant, &"order".parse().unwrap(), texts, true).await.unwrap();
+        let route = json!({"audience": {"ids": ["ada"]}, "template": "order", "channels": ["whatsapp"]});
+        pipeline.configure_route(&tenant, &"order.created".parse().unwrap(), route).await.unwrap();
+        let provider = Scripted { answer: Mutex::new(answer), calls: Mutex::default() };
+        Self { pipeline, tenant, provider, queues, table, clock }
+    }
+
+    /// Posts an order.
+    pub async fn accept(&self) {
+        let caller = Principal {
+            tenant: self.tenant.clone(),
+            key_id: "key".to_owned(),
+            key_kind: KeyKind::Live,
+            scopes: vec![Scope::EventsWrite],
+        };
+        let body = json!({"type": "order.created", "source": "s", "id": "1", "data": {"number": "A-1"}});
+        self.pipeline.accept(&caller, body, None).await.unwrap();
+    }
+
+    /// Works what is on the events queue.
+    pub async fn fan_out(&self) -> Result<(), WorkError> {
+        for message in self.queues.take(Queue::Events) {
+            let work: EventWork = serde_json::from_str(&message.body).unwrap();
+            let worked = self.pipeline.fan_out(&work).await;
+            if worked.is_err() {
+                self.queues.put_back(Queue::Events, message);
+            }
+            worked?;
+        }
+        Ok(())
+    }
+
+    /// Works what is on the whatsapp queue, each message once.
+    pub async fn deliver(&self) {
+        for message in self.queues.take(Queue::Whatsapp) {
+            let work: DeliveryWork = serde_json::from_str(&message.body).unwrap();
+            for delivered in self.pipeline.deliver(&self.provider, &[work]).await {
+                delivered.unwrap();
+            }
+        }
+    }
+
+    /// Lets time pass, then sweeps and delivers.
+    pub async fn later(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds * 1_000, Ordering::Relaxed);
+        self.pipeline.sweep_due().await.unwrap();
+        self.deliver().await;
+    }
+
+    /// Records a receipt about one of the calls.
+    pub async fn receive(&self, kind: ReceiptKind, call: u32) {
+        let receipt = Receipt {
+            token: Token { delivery: self.delivery().id, call },
+            kind,
+            at: self.clock.now(),
+            provider_message_id: None,
+            code: Some("131026".to_owned()),
+            detail: None,
+            address: None,
+        };
+        self.pipeline.record_receipt(&self.tenant, &receipt).await.unwrap();
+    }
+
+    /// The one delivery.
+    pub fn delivery(&self) -> Delivery {
+        let items = self.table.items();
+        let (_, item) = items.into_iter().find(|(key, _)| key.sk().starts_with("D#")).expect("a delivery");
+        serde_json::from_value(Value::Object(item)).unwrap()
+    }
+
+    /// Its state, with its reason.
+    pub fn state(&self) -> String {
+        let state = self.delivery().state;
+        state.reason().map_or(state.kind().to_string(), |reason| format!("{}({reason})", state.kind()))
+    }
+
+    /// How often the provider was called.
+    pub fn calls(&self) -> usize {
+        self.provider.calls.lock().unwrap().len()
+    }
+}
+
+/// What the provider answers from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Script {
+    Accept,
+    LoseTheAnswer,
+    AskToWait(u32),
+    NeverReturn,
+}
+
+/// A provider that answers by its script and remembers its calls.
+pub struct Scripted {
+    answer: Mutex<Script>,
+    calls: Mutex<Vec<String>>,
+}
+
+impl Scripted {
+    pub fn now(&self, answer: Script) {
+        *self.answer.lock().unwrap() = answer;
+    }
+}
+
+#[async_trait]
+impl Provider for Scripted {
+    async fn call(&self, call: &Call<'_>) -> Answer {
+        self.calls.lock().unwrap().push(call.token.to_string());
+        let script = *self.answer.lock().unwrap();
+        match script {
+            Script::Accept => Answer::Accepted { message_id: "wamid.1".to_owned() },
+            Script::LoseTheAnswer => Answer::Unknown { detail: "reset".to_owned() },
+            Script::AskToWait(seconds) => Answer::Refused(Refusal {
+                class: RefusalClass::Throttle,
+                http_status: 400,
+                code: "130429".to_owned(),
+                trace_id: None,
+                detail: "too fast".to_owned(),
+                retry_after_s: Some(seconds),
+            }),
+            Script::NeverReturn => std::future::pending().await,
+        }
+    }
+}
+
+/// Queues that refuse while they are told to.
+#[derive(Default)]
+pub struct Faulty {
+    messages: Mutex<BTreeMap<Queue, Vec<Message>>>,
+    pub refusing: Mutex<Vec<Queue>>,
+}
+
+impl Faulty {
+    pub fn take(&self, queue: Queue) -> Vec<Message> {
+        self.messages.lock().unwrap().remove(&queue).unwrap_or_default()
+    }
+
+    pub fn put_back(&self, queue: Queue, message: Message) {
+        self.messages.lock().unwrap().entry(queue).or_default().push(message);
+    }
+}
+
+#[async_trait]
+impl Queues for Faulty {
+    async fn send(&self, queue: Queue, messages: Vec<Message>) -> Result<(), QueueError> {
+        if self.refusing.lock().unwrap().contains(&queue) {
+            return Err(QueueError { queue, reason: "out of order".to_owned() });
+        }
+        self.messages.lock().unwrap().entry(queue).or_default().extend(messages);
+        Ok(())
+    }
+}
+
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.0.load(Ordering::Relaxed)).unwrap()
+    }
+}
+
+/// No two fillings are alike.
+struct Counting(AtomicI64);
+
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        let bytes = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        for (to, from) in buffer.iter_mut().rev().zip(bytes.iter().rev().cycle()) {
+            *to = *from;
+        }
+    }
+}
