@@ -88,13 +88,13 @@ pub async fn serve(router: axum::Router) -> String {
     url
 }
 
-/// Waits until the condition holds, or fails after ten seconds.
+/// Waits until the condition holds, or fails after a minute: the machine may be compiling at the same time.
 pub async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
-    for _ in 0..1_000 {
+    for _ in 0..6_000 {
         if holds().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("waited ten seconds in vain: {what}");
+    panic!("waited a minute in vain: {what}");
 }

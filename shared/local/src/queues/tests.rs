@@ -200,7 +200,8 @@ async fn a_panic_an_error_or_an_unknown_id_fails_the_whole_batch_and_the_poller_
             match call {
                 2 => return Err("on purpose".to_owned()),
                 3 => response.add_failure("message-of-somebody-else"),
-                _ => assert_eq!(event.records.len(), 2),
+                // The two are released one after the other, so a later call may see one of them alone.
+                _ => assert!(!event.records.is_empty()),
             }
             Ok(response)
         }
@@ -209,7 +210,7 @@ async fn a_panic_an_error_or_an_unknown_id_fails_the_whole_batch_and_the_poller_
     send(&queues, &["a", "b"]).await;
     // Four failures wait 0.5, 1, 1.5 and 2 seconds.
     until("the fifth call handles the batch", async || is_empty(&queues).await).await;
-    assert_eq!(calls.load(Ordering::SeqCst), 5);
+    assert!(calls.load(Ordering::SeqCst) >= 5);
     assert_eq!(queues.dead_letters(Queue::Events).await.unwrap(), []);
 }
 
