@@ -73,14 +73,17 @@ def target(value):
 def queue_faults(t):
     queues = t.of("AWS::SQS::Queue")
     dead_letter = {name for name in queues if name.endswith("DeadLetterQueue")}
+    worked = {target(mapping["EventSourceArn"]) for mapping in t.of("AWS::Lambda::EventSourceMapping").values()}
     for name, queue in queues.items():
         if queue.get("SqsManagedSseEnabled") is not True:
             yield f"{name} is not encrypted at rest"
         if name in dead_letter:
             if queue.get("MessageRetentionPeriod") != FOURTEEN_DAYS_S:
                 yield f"{name} does not keep its messages for 14 days"
-            if name not in t.alarms_on("ApproximateNumberOfMessagesVisible", "QueueName"):
-                yield f"{name} has no alarm on its depth"
+            # One that is worked is empty; in one that nobody works each message is news.
+            metric = "ApproximateAgeOfOldestMessage" if name in worked else "ApproximateNumberOfMessagesVisible"
+            if name not in t.alarms_on(metric, "QueueName"):
+                yield f"{name} has no alarm on its {metric}"
             continue
         redrive = queue.get("RedrivePolicy", {})
         expected = name.removesuffix("Queue") + "DeadLetterQueue"

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use carillon_domain::{Channel, StateKind};
+use carillon_local::clock::ClockSetting;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -55,6 +56,8 @@ pub enum Command {
     Recent,
     /// The log of deliveries; the filters combine
     Deliveries(DeliveryFilters),
+    /// Messages that no worker could work; with --redrive they are put back to work
+    DeadLetters(crate::dead_letters::DeadLetters),
     /// Every decision about an event: who was told, on which channel, and why not
     Explain(crate::explain::Explain),
     /// Make groups and put people into them
@@ -69,7 +72,7 @@ pub enum Command {
     Ready(crate::readiness::Ready),
     /// Validate the whole setup; repair it and send test messages when asked
     Validate(crate::readiness::Validate),
-    /// Show what every template of the packs says, filled from their samples
+    /// Show what every template of the packs says, filled from their samples; send them to somebody with --to
     TestTemplates(crate::test_templates::TestTemplates),
     /// List, make and delete the keys of a tenant
     Keys(crate::keys::Keys),
@@ -109,6 +112,10 @@ pub struct Dev {
     /// Another SES than the built-in fake.
     #[arg(long, value_name = "URL")]
     pub ses_url: Option<String>,
+
+    /// The machine's time, or one that stands still until `POST /dev/clock` moves it.
+    #[arg(long, value_name = "real|virtual[:START]", default_value = "real")]
+    pub clock: ClockSetting,
 
     /// Write addresses and keys here when ready, as JSON.
     #[arg(long, value_name = "FILE")]
@@ -190,6 +197,12 @@ pub struct Send {
     #[arg(long = "channel", value_name = "CHANNEL", requires = "template", value_parser = channels())]
     pub channels: Vec<String>,
 
+    /// Send this text by WhatsApp, as it is, to those named with --to and --group, and follow it. WhatsApp takes free text
+    /// only within 24 hours after the recipient wrote to the number: otherwise the result says window_closed, and the text
+    /// leaves when they write.
+    #[arg(long, value_name = "TEXT", conflicts_with_all = ["data", "template"])]
+    pub raw_text: Option<String>,
+
     /// Send nothing; show who would be told what.
     #[arg(long, conflicts_with = "wait")]
     pub dry_run: bool,
@@ -265,10 +278,13 @@ mod tests {
             "carillon dev --samples",
             "carillon dev --listen 8787",
             "carillon dev --log loudly=yes",
+            "carillon dev --clock virtual:noon",
             "carillon send t --channel email",
             "carillon send t --template t",
             "carillon send t --template t --channel sms",
             "carillon send t --wait --dry-run",
+            "carillon send t --to a --raw-text hi --template t --channel whatsapp",
+            "carillon send t --to a --raw-text hi --data {}",
             "carillon deliveries --state gone",
             "carillon apply",
             "carillon explain",
@@ -281,9 +297,21 @@ mod tests {
             "carillon keys create shop",
             "carillon keys create shop --scope everything",
             "carillon keys delete",
+            "carillon dead-letters --dry-run",
+            "carillon dead-letters --queue letters",
+            "carillon dead-letters --id x",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
+    }
+
+    /// I18: each part of the program has a level of its own.
+    #[test]
+    fn the_level_of_a_log_is_set_for_each_part() {
+        let line = "carillon dev --log warn,carillon_pipeline=debug";
+        let Command::Dev(dev) = Arguments::try_parse_from(line.split(' ')).unwrap().command else { panic!() };
+        let filter = EnvFilter::builder().parse(&dev.logging.filter).unwrap();
+        assert_eq!(filter.max_level_hint(), Some(tracing_subscriber::filter::LevelFilter::DEBUG));
     }
 
     #[test]

@@ -62,6 +62,7 @@ async fn start(arguments: &Dev) -> Result<Cloud, Failure> {
         data: (!arguments.ephemeral).then(|| arguments.data.clone()),
         whatsapp_url: arguments.whatsapp_url.clone(),
         ses_url: arguments.ses_url.clone(),
+        clock: arguments.clock,
     };
     Cloud::start(settings).await.map_err(|error| Failure::Fault(format!("the cloud did not start: {error}")))
 }

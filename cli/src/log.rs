@@ -57,7 +57,8 @@ pub fn rows(items: &[Value]) -> String {
 }
 
 /// The reason, and the words that go with it where it does not say everything.
-fn reason(item: &Value) -> String {
+#[must_use]
+pub fn reason(item: &Value) -> String {
     let parts = [field(item, "reason"), field(item, "note")];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(": ")
 }

@@ -4,7 +4,7 @@ use crate::arguments::{Apply, Arguments, Command, Connection};
 use crate::client::Client;
 use crate::outcome::{Done, Failure};
 use crate::{
-    apply, bootstrap, demo, dev, explain, groups, health, keys, log, pack, readiness, recipients, send,
+    apply, bootstrap, dead_letters, demo, dev, explain, groups, health, keys, log, pack, readiness, recipients, send,
     templates, test_templates,
 };
 
@@ -21,6 +21,7 @@ pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
         Command::Send(send) => send::send(&keyed(&connection)?, &send).await,
         Command::Recent => log::recent(&keyed(&connection)?).await,
         Command::Deliveries(filters) => log::deliveries(&keyed(&connection)?, &filters).await,
+        Command::DeadLetters(wanted) => dead_letters::dead_letters(&keyed(&connection)?, &wanted).await,
         Command::Explain(wanted) => explain::explain(&keyed(&connection)?, &wanted).await,
         Command::Groups(wanted) => groups::groups(&keyed(&connection)?, &wanted).await,
         Command::Templates(wanted) => templates::templates(&keyed(&connection)?, &wanted).await,

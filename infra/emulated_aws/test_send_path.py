@@ -104,7 +104,7 @@ class SendPath(unittest.TestCase):
         self.settled(first, {"whatsapp": "sent"})
         self.assertEqual(len([c for c in self.cloud.graph.calls if "A-1003" in json.dumps(c["body"])]), 1)
 
-    def test_poison_ends_in_the_dead_letter_queue_and_its_neighbours_arrive(self):
+    def test_poison_becomes_dead_letters_that_can_be_redriven_and_its_neighbours_arrive(self):
         self.configure("order.neighbour", "u-4", ["whatsapp"], phone="+12025550126")
         sqs, queue = self.cloud.client("sqs"), self.cloud.outputs["WhatsappQueueUrl"]
         dead = self.cloud.outputs["WhatsappDeadLetterQueueUrl"]
@@ -117,7 +117,12 @@ class SendPath(unittest.TestCase):
 
         for event_id in events:
             self.settled(event_id, {"whatsapp": "sent"})
-        until(lambda: waiting(sqs, dead) == 2, ARRIVES_WITHIN_S, "the poison is in the dead-letter queue")
+        until(lambda: len(self.dead_letters()) == 2, ARRIVES_WITHIN_S, "the poison is recorded")
+        self.assertEqual({(d["queue"], d["reason"]) for d in self.dead_letters()}, {("whatsapp", "unreadable")})
+        until(lambda: waiting(sqs, dead) == 0, ARRIVES_WITHIN_S, "the dead-letter queue is empty")
+        body = {"filter": {"queue": "whatsapp"}}
+        self.assertEqual(self.must("POST", "/v1/dead-letters/redrive", body), {"matched": 2, "redriven": 2})
+        until(lambda: len(self.dead_letters()) == 4, ARRIVES_WITHIN_S, "what is still poison dies again")
         for number in ("A-1004", "A-1005"):
             self.assertEqual(len([c for c in self.cloud.graph.calls if number in json.dumps(c["body"])]), 1)
 
@@ -158,6 +163,23 @@ class SendPath(unittest.TestCase):
         self.assertEqual(status, 204, answer)
         until(lambda: http("GET", f"{self.cloud.api_url}/v1/keys", headers=bearer)[0] == 401, ARRIVES_WITHIN_S,
               "the deleted key is not taken any more")
+
+    def test_long_work_is_a_job_under_the_role_of_jobs(self):
+        headers = {"authorization": f"Bearer {self.demo['admin_key']}", "content-type": "application/x-ndjson"}
+        for part in range(4):
+            lines = [json.dumps({"id": f"many-{part}-{i}", "name": "P"}) for i in range(275)]
+            status, answer = http("POST", f"{self.cloud.api_url}/v1/recipients/import", "\n".join(lines).encode(), headers)
+            self.assertEqual(status, 200, answer)
+        job_id = self.must("POST", "/v1/recipients/normalise", {"dry_run": True})["job_id"]
+
+        job = until(lambda: self.ended(job_id), ARRIVES_WITHIN_S, "the job ends")
+
+        self.assertEqual(job["state"], "done", job)
+        self.assertGreaterEqual(job["result"]["unchanged"], 1100)
+
+    def ended(self, job_id):
+        job = self.must("GET", f"/v1/jobs/{job_id}", key="api_key")
+        return job if job["state"] in ("done", "failed") else None
 
     @classmethod
     def must(cls, method, path, body=None, key="admin_key"):
@@ -209,6 +231,9 @@ class SendPath(unittest.TestCase):
                           "destination": [to], "tags": {"carillon": [f"{delivery['id']}-1"], "carillon-tenant": ["demo"]}}
         entry = {"Source": "aws.ses", "DetailType": detail_type, "Detail": json.dumps(detail)}
         self.assertEqual(self.cloud.client("events").put_events(Entries=[entry])["FailedEntryCount"], 0)
+
+    def dead_letters(self):
+        return self.must("GET", "/v1/dead-letters?queue=whatsapp")["items"]
 
     def impatient(self, sqs, queue, dead):
         """Two receives a second apart instead of twenty, three minutes apart; put back when the test ends."""

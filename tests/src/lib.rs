@@ -6,10 +6,14 @@
     reason = "a test that cannot go on ends here, saying why"
 )]
 
+pub mod command;
+pub mod document;
 pub mod load;
+pub mod stand_in;
 
 use std::time::{Duration, Instant};
 
+use carillon_local::clock::ClockSetting;
 use carillon_local::cloud::{Cloud, Settings};
 use serde_json::{Value, json};
 
@@ -58,10 +62,21 @@ impl Dev {
         Self::with(None, None).await
     }
 
+    /// A cloud on the built-in fake providers whose time stands still, at a fixed Friday morning, until
+    /// [`Dev::advance`] moves it.
+    pub async fn virtual_time() -> Self {
+        let start = "2026-11-20T09:00:00Z".parse().expect("an instant");
+        Self::of(None, None, ClockSetting::Virtual { start: Some(start) }).await
+    }
+
     /// A cloud on other providers.
     pub async fn with(whatsapp_url: Option<String>, ses_url: Option<String>) -> Self {
+        Self::of(whatsapp_url, ses_url, ClockSetting::Real).await
+    }
+
+    async fn of(whatsapp_url: Option<String>, ses_url: Option<String>, clock: ClockSetting) -> Self {
         let listen = ([127, 0, 0, 1], 0).into();
-        let cloud = Cloud::start(Settings { listen, data: None, whatsapp_url, ses_url })
+        let cloud = Cloud::start(Settings { listen, data: None, whatsapp_url, ses_url, clock })
             .await
             .expect("the cloud starts");
         let ready = cloud.ready();
@@ -69,6 +84,13 @@ impl Dev {
         let client = |key: &str| Client { http: http.clone(), url: ready.url.clone(), key: key.to_owned() };
         let (admin, producer) = (client(&ready.admin_key), client(&ready.api_key));
         Self { cloud, admin, producer }
+    }
+
+    /// Lets virtual time pass. When this returns, everything that was due on the way has happened; zero seconds wait
+    /// for what is due now.
+    pub async fn advance(&self, seconds: u64) {
+        let moved = self.admin.post("/dev/clock", &json!({"advance_s": seconds})).await;
+        assert_eq!(moved.status, 200, "{moved:?}");
     }
 
     /// A recipient, a group of one, a template on all channels, and a route for `order.created` to that group.
@@ -152,13 +174,25 @@ pub fn order_template() -> Value {
 ///
 /// # Panics
 /// When there is none in time.
-pub async fn until<T>(what: &str, mut asked: impl AsyncFnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: &str, asked: impl AsyncFnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, asked).await
+}
+
+/// The same for what may take longer.
+///
+/// # Panics
+/// When there is no answer in time.
+pub async fn until_within<T>(
+    patience: Duration,
+    what: &str,
+    mut asked: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = asked().await {
             return answer;
         }
-        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        assert!(start.elapsed() < patience, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -21,7 +21,15 @@ pub struct Load {
     pub posters: usize,
     /// SIGKILL this long after each start, while there is something to post; none to let it live.
     pub kill_every: Option<Duration>,
+    /// No kills after so many. A message that was in flight at 20 kills goes to its dead-letter queue, as it should.
+    pub most_kills: usize,
+    /// How many of the provider calls are lost before they are accepted, and as many after.
+    pub lost_percent: u32,
 }
+
+/// How long a delivery in doubt waits for a receipt when calls are lost: longer than any receipt takes to be worked,
+/// also across a kill, and short enough to be waited for.
+const GRACE_S: u32 = 10;
 
 /// What came of it.
 #[derive(Debug)]
@@ -34,6 +42,8 @@ pub struct Account {
     pub states: BTreeMap<String, usize>,
     /// How often the process was killed.
     pub kills: usize,
+    /// Deliveries that were sent again because nobody knew whether they had been accepted.
+    pub resent: usize,
     /// From the first post to the last settled delivery.
     pub took: Duration,
     /// Everything that should not be: losses, silent duplicates.
@@ -123,6 +133,12 @@ pub async fn run(load: Load, folder: &Path) -> Account {
     std::fs::create_dir_all(folder).expect("a folder");
     let first = DevProcess::start(folder, "127.0.0.1:0").await;
     configure(&first.client("admin_key"), load.recipients).await;
+    if load.lost_percent > 0 {
+        let grace = json!({"in_doubt": {"grace_s": {"whatsapp": GRACE_S, "email": GRACE_S}}});
+        let set = first.client("admin_key").put("/v1/system/settings", &grace).await;
+        assert_eq!(set.status, 200, "{set:?}");
+    }
+    lose(&first, load.lost_percent).await;
     let address = first.ready["url"].as_str().unwrap_or_default().trim_start_matches("http://").to_owned();
     let producer = first.client("api_key");
     let started = Instant::now();
@@ -136,22 +152,34 @@ pub async fn run(load: Load, folder: &Path) -> Account {
             process.kill();
             kills += 1;
             process = DevProcess::start(folder, &address).await;
-            if posting.is_finished() {
+            lose(&process, load.lost_percent).await;
+            if posting.is_finished() || kills >= load.most_kills {
                 break;
             }
         }
     }
     let accepted = posting.await.expect("everything is posted");
     let admin = process.client("admin_key");
-    let deliveries = settle(&admin, &accepted).await;
+    let deliveries = settle(&admin, &accepted, load.lost_percent > 0).await;
     let took = started.elapsed();
     let outbox = admin.get("/dev/outbox.json").await.body["items"].as_array().cloned().unwrap_or_default();
     let mut states: BTreeMap<String, usize> = BTreeMap::new();
     for delivery in &deliveries {
         *states.entry(delivery["state"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
     }
+    let resent = deliveries.iter().filter(|d| d["resends"].as_u64().unwrap_or(0) > 0).count();
     let faults = faults(&load, &accepted, &deliveries, &outbox);
-    Account { events: accepted.len(), deliveries: deliveries.len(), states, kills, took, faults }
+    Account { events: accepted.len(), deliveries: deliveries.len(), states, kills, resent, took, faults }
+}
+
+/// Lets the fakes lose calls. They forget it with the process.
+async fn lose(process: &DevProcess, percent: u32) {
+    if percent > 0 {
+        let share = f64::from(percent) / 100.0;
+        let lossy = json!({"lose_request": share, "lose_answer": share});
+        let both = json!({"whatsapp": lossy, "email": lossy});
+        assert_eq!(process.client("admin_key").post("/dev/faults", &both).await.status, 200);
+    }
 }
 
 async fn configure(admin: &Client, recipients: usize) {
@@ -203,8 +231,13 @@ async fn accepted(producer: &Client, event: &Value) -> String {
     }
 }
 
-/// Waits until nothing moves any more: every delivery is delivered, or in doubt without a trace at the provider.
-async fn settle(admin: &Client, accepted: &[String]) -> Vec<Value> {
+/// Waits until nothing moves any more: every delivery is delivered, or parked in doubt; when `doubts_end` is false, also
+/// one that is in doubt and whose grace is too long to be waited for.
+async fn settle(admin: &Client, accepted: &[String], doubts_end: bool) -> Vec<Value> {
+    let rests = |d: &Value| {
+        let parked = d["state"] == "in_doubt" && d["reason"] == "parked";
+        d["state"] == "delivered" || parked || (d["state"] == "in_doubt" && !doubts_end)
+    };
     let mut all = Vec::new();
     for id in accepted {
         let start = Instant::now();
@@ -213,8 +246,7 @@ async fn settle(admin: &Client, accepted: &[String]) -> Vec<Value> {
             let items = admin.get(&path).await.body["items"].as_array().cloned().unwrap_or_default();
             let event = admin.get(&format!("/v1/events/{id}")).await.body;
             let planned = event["planned"].as_u64() == u64::try_from(items.len()).ok();
-            let moving: Vec<&Value> =
-                items.iter().filter(|d| d["state"] != "delivered" && d["state"] != "in_doubt").collect();
+            let moving: Vec<&Value> = items.iter().filter(|d| !rests(d)).collect();
             if planned && moving.is_empty() {
                 all.extend(items);
                 break;
@@ -253,6 +285,9 @@ fn faults(load: &Load, accepted: &[String], deliveries: &[Value], outbox: &[Valu
         calls.sort_unstable();
         if state == "delivered" && calls.is_empty() {
             faults.push(format!("{id} is delivered and its provider knows nothing of it"));
+        }
+        if state == "in_doubt" && load.lost_percent > 0 && !calls.is_empty() {
+            faults.push(format!("{id} is still in doubt, and its provider said what became of it"));
         }
         if calls.windows(2).any(|pair| pair[0] == pair[1]) {
             faults.push(format!("{id}: one call reached the provider twice: {calls:?}"));

@@ -3,52 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, saying why")]
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
+use carillon_tests::command::{run, run_json, run_with};
 use carillon_tests::load::carillon;
 use carillon_tests::{Client, Dev};
 use serde_json::{Value, json};
-
-/// What a command printed, and its exit code.
-#[derive(Debug)]
-struct Ran {
-    code: Option<i32>,
-    text: String,
-    complaint: String,
-}
-
-/// Runs a command with a key, with something on its standard input.
-async fn run_with(dev: &Dev, key: &str, arguments: &[&str], input: &str) -> Ran {
-    let mut command = Command::new(carillon());
-    command.args(arguments).args(["--url", &dev.cloud.ready().url, "--key", key]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.env("CARILLON_PACKS", concat!(env!("CARGO_MANIFEST_DIR"), "/../templates"));
-    let input = input.to_owned();
-    let ended = tokio::task::spawn_blocking(move || {
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
-    });
-    let output = ended.await.unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code(), text: text(output.stdout), complaint: text(output.stderr) }
-}
-
-async fn run(dev: &Dev, arguments: &[&str]) -> Ran {
-    run_with(dev, &dev.cloud.ready().admin_key, arguments, "").await
-}
-
-async fn run_json(dev: &Dev, arguments: &[&str]) -> (Option<i32>, Value) {
-    let mut arguments = arguments.to_vec();
-    arguments.push("--json");
-    let ran = run(dev, &arguments).await;
-    (ran.code, serde_json::from_str(&ran.text).unwrap_or_else(|_| panic!("one JSON document: {ran:?}")))
-}
-
-fn last_line(text: &str) -> &str {
-    text.lines().last().unwrap_or_default()
-}
 
 /// Somebody with both addresses in each of the groups.
 async fn fill(admin: &Client, groups: &[&str]) {
@@ -63,14 +23,15 @@ async fn fill(admin: &Client, groups: &[&str]) {
 const CRM_GROUPS: [&str; 6] =
     ["Technical Admin", "System Admins", "Sales Team", "Pastoral Team", "Pfungwa Staff", "Finance Team"];
 
+/// H40, H55: a line for each group and a summary; a second run changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_six_groups_are_made_once_h40() {
     let dev = Dev::start().await;
     let first = run(&dev, &["groups", "create", "--pack", "crm"]).await;
-    assert_eq!((first.code, last_line(&first.text)), (Some(0), "Summary: 6 created, 0 already existed"));
+    assert_eq!((first.code, first.last_line()), (Some(0), "Summary: 6 created, 0 already existed"));
     assert_eq!(first.text.lines().count(), 7);
     let second = run(&dev, &["groups", "create", "--pack", "crm"]).await;
-    assert_eq!((second.code, last_line(&second.text)), (Some(0), "Summary: 0 created, 6 already existed"));
+    assert_eq!((second.code, second.last_line()), (Some(0), "Summary: 0 created, 6 already existed"));
     for (text, verb) in [(&first.text, "created:        "), (&second.text, "already exists: ")] {
         for group in CRM_GROUPS {
             assert!(text.contains(&format!("{verb}{group}\n")), "{text}");
@@ -85,6 +46,7 @@ async fn the_six_groups_are_made_once_h40() {
     );
 }
 
+/// H36, H45, H57a: the predefined set is loaded and counted, also the second time.
 #[tokio::test(flavor = "multi_thread")]
 async fn loading_templates_says_how_many_were_new_h45() {
     let dev = Dev::start().await;
@@ -99,6 +61,8 @@ async fn loading_templates_says_how_many_were_new_h45() {
     assert_eq!((wrong.code, wrong.complaint.contains("crm")), (Some(1), true), "{wrong:?}");
 }
 
+/// H41, H43, H52, H53: numbered sections, a summary that names each cause and its remedy, repairs when asked, and the
+/// sentence of success.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_setup_is_validated_repaired_and_valid_h41_h43_h52_h53() {
     let dev = Dev::start().await;
@@ -131,7 +95,7 @@ async fn a_setup_is_validated_repaired_and_valid_h41_h43_h52_h53() {
     // No pack is named: it is the one in use.
     let valid = run(&dev, &["validate"]).await;
     assert_eq!(valid.code, Some(0), "{}", valid.text);
-    assert_eq!(last_line(&valid.text), "Notification system is properly configured and ready to use!");
+    assert_eq!(valid.last_line(), "Notification system is properly configured and ready to use!");
     for (number, title) in
         ["Email configuration", "Admin email recipients", "Required groups"].iter().enumerate()
     {
@@ -141,6 +105,7 @@ async fn a_setup_is_validated_repaired_and_valid_h41_h43_h52_h53() {
     assert!(dev.outbox().await.is_empty(), "validating sends nothing");
 }
 
+/// H42, H48: one test mail with fixed words to an address, which is reported.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_message_goes_to_the_address_that_is_given_h42() {
     let dev = Dev::start().await;
@@ -161,6 +126,7 @@ async fn a_test_message_goes_to_the_address_that_is_given_h42() {
     assert_eq!((phone.0.as_str(), phone.1.trim_start_matches('+')), ("whatsapp", "12025550101"));
 }
 
+/// H48, H51, I26: a test that is not sent fails loudly, with the cause.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_test_message_that_is_refused_is_diagnosed_h51_i26() {
     let dev = Dev::start().await;
@@ -178,6 +144,7 @@ async fn a_test_message_that_is_refused_is_diagnosed_h51_i26() {
     assert!(check.text.contains("fault: the provider of email refuses what we send from"), "{}", check.text);
 }
 
+/// H44, H46: what is configured and what is missing, in one look.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_ends_with_1_while_something_is_missing_h44_h46() {
     let dev = Dev::start().await;
@@ -191,7 +158,7 @@ async fn a_check_ends_with_1_while_something_is_missing_h44_h46() {
     assert_eq!(run(&dev, &["check"]).await.code, Some(1));
     fill(&dev.admin, &[]).await;
     let ready = run(&dev, &["ready"]).await;
-    assert_eq!((ready.code, last_line(&ready.text)), (Some(0), "ready"), "{}", ready.text);
+    assert_eq!((ready.code, ready.last_line()), (Some(0), "ready"), "{}", ready.text);
     assert_eq!(run(&dev, &["check"]).await.code, Some(0));
     // Somebody without a phone is worth knowing; somebody without any address is a fault.
     let nobody = json!({"name": "Bo", "email": "bo@example.com"});
@@ -253,6 +220,10 @@ async fn an_import_takes_the_good_lines_and_names_the_bad_ones() {
         (normalised.code, normalised.text.as_str()),
         (Some(0), "0 recipients would be changed, 1501 unchanged, 0 impossible\n")
     );
+    // So many are a job, which the command follows; without a terminal it says so in a line.
+    assert!(normalised.complaint.starts_with("normalising: job "), "{}", normalised.complaint);
+    let (code, report) = run_json(&dev, &["recipients", "normalise"]).await;
+    assert_eq!((code, report), (Some(0), json!({"changed": 0, "unchanged": 1_501, "impossible": []})));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,7 +252,7 @@ async fn every_template_of_a_pack_is_shown_with_its_samples_r27_r28() {
     run(&dev, &["templates", "load", "--pack", "loans"]).await;
     let shown = run(&dev, &["test-templates"]).await;
     assert_eq!(shown.code, Some(0), "{}", shown.text);
-    assert_eq!(last_line(&shown.text), "7 templates: 21 messages rendered (7 email, 14 whatsapp), 0 failed");
+    assert_eq!(shown.last_line(), "7 templates: 21 messages rendered (7 email, 14 whatsapp), 0 failed");
     let missing = run(&dev, &["test-templates", "--pack", "exams"]).await;
     assert_eq!(missing.code, Some(1));
     assert!(

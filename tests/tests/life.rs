@@ -151,6 +151,7 @@ async fn a_message_that_lacks_a_variable_fails_visibly_and_is_never_half_sent() 
     assert!(dev.outbox().await.is_empty());
 }
 
+/// H3: templates are rendered from versions; a version never changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delivery_keeps_the_template_version_it_was_planned_with() {
     let dev = Dev::start().await;

@@ -1,4 +1,5 @@
-//! `cargo xtask test`: everything that must pass before a change is merged, with its set-up. Reads the command line;
+//! `cargo xtask test`: everything that must pass before a change is merged, with its set-up; `cargo xtask sim`: as many
+//! seeds of the simulation as one likes. Reads the command line;
 //! `steps` says what there is, `needs` what the machine must have, `run` runs it and reports. The standard library only,
 //! so that it starts at once in a fresh clone.
 
@@ -13,12 +14,18 @@ use steps::{STEPS, Step};
 
 const USAGE: &str = "\
 Usage: cargo xtask test [--long] [--only STEP]... [--list]
+       cargo xtask sim [--seeds N] [--from S] [--seed S]
 
-Runs every step in order and stops at the first that fails.
+test runs every step in order and stops at the first that fails.
 
   --long        also what takes long: the slow tests, and installing what a step lacks
   --only STEP   this step and no other; may be given several times
-  --list        name the steps and what each proves";
+  --list        name the steps and what each proves
+
+sim plays seeds of the simulation, optimised; the first that finds something is told, and fails.
+
+  --seeds N     so many, from --from (0) on; 1000 when nothing is said
+  --seed S      this one alone, with its story";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -26,6 +33,8 @@ enum Request {
     Help,
     List,
     Test { long: bool, only: Vec<String> },
+    /// What the simulation is told.
+    Sim(Vec<String>),
 }
 
 fn main() -> ExitCode {
@@ -34,6 +43,7 @@ fn main() -> ExitCode {
         Ok(Request::Help) => println!("{USAGE}"),
         Ok(Request::List) => list(),
         Ok(Request::Test { long, only }) => return run::run(&chosen(long, &only), long),
+        Ok(Request::Sim(arguments)) => return run::simulate(&arguments),
         Err(fault) => {
             eprintln!("{fault}\n\n{USAGE}");
             return ExitCode::from(2);
@@ -46,6 +56,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
     let mut arguments = arguments.iter().map(String::as_str);
     match arguments.next() {
         Some("test") => {}
+        Some("sim") => return Ok(Request::Sim(arguments.map(str::to_owned).collect())),
         Some("help" | "--help" | "-h") => return Ok(Request::Help),
         Some(other) => return Err(format!("there is no command {other}")),
         None => return Err("a command is missing".to_owned()),
@@ -99,6 +110,11 @@ mod tests {
         assert!(!names(false, &[]).contains(&"slow"));
         assert!(names(true, &[]).contains(&"slow"));
         assert_eq!(names(false, &["slow".to_owned(), "fmt".to_owned()]), ["fmt", "slow"]);
+    }
+
+    #[test]
+    fn the_simulation_is_told_what_follows_its_name() {
+        assert!(matches!(asked("sim --seed 7"), Ok(Request::Sim(told)) if told == ["--seed", "7"]));
     }
 
     #[test]

@@ -91,6 +91,24 @@ pub fn run(steps: &[&Step], long: bool) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Plays seeds of the simulation. The exit code is that of `cargo xtask sim`.
+pub fn simulate(arguments: &[String]) -> ExitCode {
+    match shown(simulation(&Project::here(false), arguments)) {
+        Outcome::Failed(why) => {
+            println!("{why}");
+            ExitCode::FAILURE
+        }
+        Outcome::Passed | Outcome::Skipped(_) => ExitCode::SUCCESS,
+    }
+}
+
+/// The simulation, optimised: its seeds are many.
+pub fn simulation(project: &Project, arguments: &[String]) -> Command {
+    let mut command = project.cargo(&["run", "--release", "--locked", "--quiet", "--bin", "simulate", "--"]);
+    command.args(arguments);
+    command
+}
+
 /// Says what the machine lacks, all of it at once.
 fn complete(project: &Project, steps: &[&Step]) -> bool {
     let mut asked = Vec::new();

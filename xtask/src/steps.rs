@@ -2,7 +2,7 @@
 
 use crate::doc_examples;
 use crate::needs::{Need, python, works};
-use crate::run::{Project, shown};
+use crate::run::{Project, shown, simulation};
 
 /// One thing that must pass.
 pub struct Step {
@@ -112,12 +112,28 @@ pub const STEPS: &[Step] = &[
         run: |project| script(project, "infra/emulated_aws/test_send_path.py"),
     },
     Step {
+        name: "sim",
+        proves: "100,000 seeds of the simulation; the tests above play 2,000",
+        needs: &[],
+        remedy: "read the story of the seed above; cargo xtask sim --seed S tells it again",
+        long: true,
+        run: |project| shown(simulation(project, &["--seeds".to_owned(), "100000".to_owned()])),
+    },
+    Step {
         name: "slow",
         proves: "the tests that are ignored because they take minutes",
         needs: &[],
         remedy: "run one with cargo nextest run --workspace --run-ignored only <part of its name>",
         long: true,
         run: slow_tests,
+    },
+    Step {
+        name: "large",
+        proves: "an event to 100,000 recipients: time, memory, writes and queue calls",
+        needs: &[],
+        remedy: "run it with CARILLON_LARGE=100000 cargo test -p carillon-local --test large_audience, or smaller",
+        long: true,
+        run: large_audience,
     },
 ];
 
@@ -138,6 +154,18 @@ fn slow_tests(project: &Project) -> Outcome {
         return shown(project.cargo(&ignored));
     }
     shown(project.cargo(&["test", "--workspace", "--locked", "--", "--ignored"]))
+}
+
+fn large_audience(project: &Project) -> Outcome {
+    let mut call = if has_nextest(project) {
+        let binaries = "binary(large) | binary(large_audience)";
+        project.cargo(&["nextest", "run", "--workspace", "--locked", "--profile", "long", "-E", binaries])
+    } else {
+        let binaries = ["test", "--workspace", "--locked", "--test", "large", "--test", "large_audience"];
+        project.cargo(&[&binaries[..], &["--", "--nocapture"]].concat())
+    };
+    call.env("CARILLON_LARGE", "100000");
+    shown(call)
 }
 
 fn has_nextest(project: &Project) -> bool {

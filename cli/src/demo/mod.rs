@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use carillon_domain::{Channel, DeliveryId, RecipientId, StateKind};
+use carillon_local::clock::ClockSetting;
 use carillon_local::cloud::{Cloud, Settings, TenantAccess};
 use serde::Deserialize;
 
@@ -67,7 +68,7 @@ pub async fn demo(arguments: Demo, json: bool) -> Result<Done, Failure> {
     let mut signals = Signals::catch()?;
     let packs = pack::chosen(&arguments.packs)?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings { listen, data: None, whatsapp_url: None, ses_url: None };
+    let settings = Settings { listen, data: None, whatsapp_url: None, ses_url: None, clock: ClockSetting::Real };
     let cloud = Cloud::start(settings).await;
     let cloud = cloud.map_err(|error| Failure::Fault(format!("the cloud did not start: {error}")))?;
     let played = tokio::select! {

@@ -118,7 +118,7 @@ fn by_answer(channel: Channel, delivery: &Value) -> Option<(String, String)> {
     let number: i64 = code.parse().ok()?;
     let rule = whatsapp::errors::TABLE.iter().find(|rule| rule.codes.contains(&number))?;
     Some((
-        format!("Meta's error {code}: {}", rule.meaning),
+        format!("Meta's error {code}: {}", rule.words),
         "look the code up in Meta's list of errors".to_owned(),
     ))
 }

@@ -87,6 +87,8 @@ fn a_check_shows_what_there_is_and_what_is_worth_knowing() {
     }
 }
 
+/// H12, H52, I26: each cause is named by itself: no provider, no token, no group, no member, no address, no template, no
+/// route, no worker.
 #[test]
 fn each_fault_is_named_by_its_cause() {
     let empty = |f: fn(&mut Setup)| {
@@ -189,6 +191,8 @@ fn a_validation_has_numbered_sections_and_ends_in_its_verdict() {
     ), "{}", invalid.text);
 }
 
+/// H51, I26: what a provider answers, in words: an unverified identity, the sandbox, IAM, a paused account, suppression;
+/// a channel that is not configured, 401, an invalid number, no number, workers that do not run.
 #[test]
 fn a_test_that_was_not_sent_says_why_in_words() {
     let trial = |channel, state: &str, reason: &str, code: &str, detail: &str| {

@@ -24,6 +24,9 @@ const RECEIPT_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// How many held deliveries are looked through for the one that halted a channel.
+const LOOKED_AT: usize = 1_000;
+
 /// A test message and what became of it.
 #[derive(Debug)]
 pub(super) struct Trial {
@@ -61,7 +64,25 @@ pub(super) async fn send(client: &Client, channel: Channel, address: &str) -> Re
         Some(delivery) => client.find(&format!("/v1/deliveries/{}", encoded(&field(delivery, "id")))).await?,
         None => None,
     };
-    Ok(Trial::of(channel, address, &told.or(delivery).unwrap_or_default()))
+    let told = told.or(delivery).unwrap_or_default();
+    let mut trial = Trial::of(channel, address, &told);
+    if told["reason"] == "channel_halted" && told["attempts"] == 0 {
+        // The provider was not even asked, because of what it answered to somebody before.
+        let first = refused_before(client, channel).await?;
+        trial.finding = first.map(|refused| cause::finding(channel, &refused)).or(trial.finding);
+    }
+    Ok(trial)
+}
+
+/// The latest delivery whose call halted the channel.
+async fn refused_before(client: &Client, channel: Channel) -> Result<Option<Value>, CallError> {
+    let query = [("state", "held".to_owned()), ("channel", channel.to_string())];
+    let held = client.list("/v1/deliveries", &query, LOOKED_AT).await?;
+    let asked = held.iter().find(|d| d["reason"] == "channel_halted" && d["attempts"].as_u64() > Some(0));
+    match asked {
+        Some(delivery) => client.find(&format!("/v1/deliveries/{}", encoded(&field(delivery, "id")))).await,
+        None => Ok(None),
+    }
 }
 
 /// `hello_world` is the template that Meta gives every business account approved.

@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::client::Client;
+use crate::job;
 use crate::log::field;
 use crate::outcome::{Done, Failure};
 use crate::words::counted;
@@ -44,7 +45,8 @@ pub async fn recipients(client: &Client, arguments: &Recipients) -> Result<Done,
         What::Import { file } => import::import(client, file).await,
         What::Normalise { dry_run } => {
             let body = json!({"dry_run": dry_run});
-            Ok(normalised(client.post("/v1/recipients/normalise", &body).await?, *dry_run))
+            let answer = client.post("/v1/recipients/normalise", &body).await?;
+            Ok(normalised(job::follow(client, answer, "normalising").await?, *dry_run))
         }
     }
 }
@@ -55,12 +57,14 @@ fn normalised(report: Value, dry_run: bool) -> Done {
     let count = |name: &str| report[name].as_u64().and_then(|n| usize::try_from(n).ok()).unwrap_or_default();
     let (changed, verb) = (count("changed"), if dry_run { "would be changed" } else { "changed" });
     let left = impossible.iter().map(|one| format!("{}: {}\n", field(one, "id"), faults(&one["errors"])));
+    let more = count("more_impossible");
+    let unnamed = if more == 0 { String::new() } else { format!("... and {more} more\n") };
     let text = format!(
-        "{}{} {verb}, {} unchanged, {} impossible",
+        "{}{unnamed}{} {verb}, {} unchanged, {} impossible",
         left.collect::<String>(),
         counted(changed, "recipient"),
         count("unchanged"),
-        impossible.len()
+        impossible.len() + more
     );
     Done { text, found_fault: !impossible.is_empty(), json: report }
 }
@@ -87,6 +91,9 @@ mod tests {
             done.text,
             "bo: /phone: is no phone number\n353 recipients would be changed, 12 unchanged, 1 impossible"
         );
+        let many = json!({"changed": 0, "unchanged": 0, "impossible": [{"id": "bo", "errors": []}], "more_impossible": 2});
+        let done = normalised(many, false);
+        assert_eq!(done.text, "bo: \n... and 2 more\n0 recipients changed, 0 unchanged, 3 impossible");
         let done = normalised(json!({"changed": 1, "unchanged": 0, "impossible": []}), false);
         assert_eq!(
             (done.text.as_str(), done.found_fault),

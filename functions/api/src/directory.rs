@@ -44,7 +44,7 @@ pub(crate) async fn list_recipients(pipeline: &Pipeline, request: &Request) -> R
 async fn group_json(pipeline: &Pipeline, request: &Request, name: &GroupName) -> Result<Value, Problem> {
     let tenant = &request.caller()?.tenant;
     let group = pipeline.group(tenant, name).await?.ok_or_else(|| Problem::not_found("group", name))?;
-    let count = pipeline.all_members(tenant, name).await?.len();
+    let count = pipeline.count_members(tenant, name).await?;
     Ok(json!({"name": name, "description": group.description, "member_count": count}))
 }
 

@@ -5,6 +5,7 @@ pub mod config;
 mod directory;
 mod events;
 mod inbox;
+mod jobs;
 mod people;
 mod routes;
 mod templates;
@@ -95,6 +96,7 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Post, "/v1/templates/{template}/preview", EventsWrite, |p, r| {
         Box::pin(templates::preview(p, r))
     }),
+    Call::keyed(Get, "/v1/jobs/{job}", Read, |p, r| Box::pin(jobs::get(p, r))),
     Call::keyed(Get, "/v1/inbox", Inbox, |p, r| Box::pin(inbox::list(p, r))).querying(&[
         "recipient",
         "limit",

@@ -3,11 +3,13 @@
 use carillon_domain::parse::from_value;
 use carillon_domain::{FieldError, Problem, ProblemKind};
 use carillon_pipeline::Pipeline;
+use carillon_pipeline::jobs::JobInput;
 use carillon_runtime::http::{Answer, Request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::directory::recipient_json;
+use crate::jobs;
 
 pub(crate) async fn get_preferences(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let id = request.part("recipient")?;
@@ -74,7 +76,8 @@ struct Normalise {
 
 pub(crate) async fn normalise(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let Normalise { dry_run } = from_value(request.json(&[])?)?;
-    Ok(Answer::ok(&pipeline.normalise_recipients(&request.caller()?.tenant, dry_run).await?))
+    let input = JobInput::Normalise { dry_run };
+    pipeline.work_or_start_job(&request.caller()?.tenant, input).await.map(jobs::worked)
 }
 
 #[derive(Deserialize)]

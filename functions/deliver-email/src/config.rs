@@ -21,6 +21,16 @@ pub fn deployment() -> Result<Deployment, Missing> {
     })
 }
 
+/// Where people reach the function inbox; without it emails have no unsubscribe link.
+#[must_use]
+pub fn public_url() -> Option<String> {
+    let url = optional("CARILLON_PUBLIC_URL");
+    if url.is_none() {
+        tracing::warn!("CARILLON_PUBLIC_URL is not set: emails have no unsubscribe link");
+    }
+    url
+}
+
 /// Where SES is, if not where the SDK finds it; set in tests only.
 #[must_use]
 pub fn ses_url() -> Option<String> {

@@ -1,8 +1,10 @@
-//! operate: what a tenant's operators and the platform put: keys, tenants, channels, packs. Reads and writes those, and the
-//! secrets of channels; sends nothing. The only function that may write secrets.
+//! operate: what a tenant's operators and the platform put: keys, tenants, channels, packs; and what they put back to work:
+//! dead letters. Reads and writes those, and the secrets of channels; calls no provider. The only function that may write
+//! secrets.
 
 mod channels;
 pub mod config;
+mod dead_letters;
 mod keys;
 mod packs;
 mod tenants;
@@ -17,6 +19,9 @@ use Verb::{Delete, Get, Post, Put};
 pub const CALLS: &[Call] = &[
     Call::keyed(Put, "/v1/channels/{channel}", Manage, |p, r| Box::pin(channels::put(p, r))),
     Call::keyed(Get, "/v1/channels/{channel}", Read, |p, r| Box::pin(channels::get(p, r))),
+    Call::keyed(Get, "/v1/dead-letters", Read, |p, r| Box::pin(dead_letters::list(p, r)))
+        .querying(&["queue", "from", "to", "limit", "cursor"]),
+    Call::keyed(Post, "/v1/dead-letters/redrive", Manage, |p, r| Box::pin(dead_letters::redrive(p, r))),
     Call::keyed(Post, "/v1/keys", Manage, |p, r| Box::pin(keys::post(p, r))),
     Call::keyed(Get, "/v1/keys", Read, |p, r| Box::pin(keys::list(p, r)))
         .querying(&["tenant", "limit", "cursor"]),

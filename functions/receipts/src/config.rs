@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use carillon_aws::connect::Deployment;
-
+use carillon_pipeline::ports::Queue;
 use carillon_runtime::environment::{Missing, required};
 
 /// Where this function's things are.
@@ -17,6 +17,9 @@ pub fn deployment() -> Result<Deployment, Missing> {
             "CARILLON_SECRETS_PREFIX",
             "what the names of the SSM parameters begin with",
         )?,
-        queue_urls: BTreeMap::new(),
+        queue_urls: BTreeMap::from([(
+            Queue::Whatsapp,
+            required("CARILLON_WHATSAPP_QUEUE_URL", "where what waited for a window goes")?,
+        )]),
     })
 }

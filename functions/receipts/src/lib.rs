@@ -1,10 +1,12 @@
 //! receipts: what providers said, from the receipts queue: pieces of Meta's webhooks and SES events from EventBridge.
-//! Moves deliveries forward, matched by the token. It is the last stage of the send path.
+//! Moves deliveries forward, matched by the token; opens windows and obeys STOP. It is the last stage of the send path,
+//! but for what waited for a window: that goes back to the whatsapp queue.
 
 pub mod config;
+mod whatsapp;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent};
-use carillon_channels::{ParsedReceipt, Receipts, email, whatsapp};
+use carillon_channels::{ParsedReceipt, Receipts, email};
 use carillon_domain::TenantId;
 use carillon_pipeline::record_receipt::{Receipt, Recorded};
 use carillon_pipeline::{Pipeline, WorkError};
@@ -16,18 +18,9 @@ use serde_json::Value;
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Said {
-    Whatsapp { whatsapp: Change },
+    Whatsapp { whatsapp: whatsapp::Change },
     Ses { detail: Value },
     Unreadable { unreadable: String },
-}
-
-/// One change of a webhook.
-#[derive(Deserialize)]
-struct Change {
-    #[serde(default)]
-    value: Value,
-    /// The tenant whose own Meta app it came from.
-    app: Option<TenantId>,
 }
 
 /// Works a batch of the receipts queue.
@@ -37,18 +30,7 @@ pub async fn handle(pipeline: &Pipeline, event: SqsEvent) -> SqsBatchResponse {
 
 async fn record(pipeline: &Pipeline, said: Said) -> Result<(), WorkError> {
     match said {
-        Said::Whatsapp { whatsapp: change } => {
-            let number = change.value["metadata"]["phone_number_id"].as_str().unwrap_or_default();
-            let tenant = pipeline.tenant_of_phone_number(number).await?;
-            let receipts = whatsapp::receipts::parse(&change.value, pipeline.now());
-            // Whoever signs with a tenant's own secret speaks of that tenant's numbers only.
-            let tenant = tenant.filter(|tenant| change.app.as_ref().is_none_or(|app| *app == **tenant));
-            let Some(tenant) = tenant else {
-                tracing::warn!(receipts = receipts.receipts.len(), "a webhook names a number of no tenant");
-                return Ok(());
-            };
-            record_all(pipeline, &tenant, receipts).await
-        }
+        Said::Whatsapp { whatsapp: change } => whatsapp::record(pipeline, &change).await,
         Said::Ses { detail } => {
             let receipts = email::receipts::parse(&detail, pipeline.now());
             let Some(tenant) = receipts.tenant.as_deref().and_then(|t| t.parse::<TenantId>().ok()) else {
@@ -82,6 +64,6 @@ async fn record_all(pipeline: &Pipeline, tenant: &TenantId, said: Receipts) -> R
 }
 
 fn matched(parsed: ParsedReceipt) -> Option<Receipt> {
-    let ParsedReceipt { token, provider_message_id, kind, at, code, detail, address } = parsed;
-    Some(Receipt { token: token?, kind, at, provider_message_id, code, detail, address })
+    let ParsedReceipt { token, provider_message_id, kind, at, code, meaning, detail, address } = parsed;
+    Some(Receipt { token: token?, kind, at, provider_message_id, code, meaning, detail, address })
 }

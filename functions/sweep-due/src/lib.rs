@@ -1,5 +1,6 @@
-//! sweep-due: each minute, moves on what waited for a time. Reads the due index; writes deliveries and puts them back on
-//! their queues. The deliver functions come next.
+//! sweep-due: each minute, moves on what waited for a time, and tells tenants of failures. Reads the indexes of what is due
+//! and what failed; writes deliveries, puts them back on their queues, and accepts notices. The deliver functions and
+//! fan-out come next.
 
 pub mod config;
 
@@ -12,5 +13,9 @@ use carillon_pipeline::{Pipeline, WorkError};
 pub async fn handle(pipeline: &Pipeline) -> Result<(), WorkError> {
     let swept = pipeline.sweep_due().await?;
     tracing::info!(due.queued = swept.queued, due.ended = swept.ended, due.parked = swept.parked, "swept");
+    let told = pipeline.tell_of_failures().await?;
+    if told > 0 {
+        tracing::info!(tenants.told = told, "told of failures");
+    }
     Ok(())
 }

@@ -14,26 +14,38 @@ const BYTES_A_PIECE: usize = 262_144;
 /// How much of something unreadable is kept.
 const KEPT_BYTES: usize = 65_536;
 
-/// The queue messages of a webhook's body: `{"whatsapp": {"field", "value", "app"?}}`, or `{"unreadable": base64}`. `app`
-/// is the tenant whose Meta app it came from: receipts takes nothing from it about anybody else.
+/// The queue messages of a webhook's body: `{"whatsapp": {"field", "value", "waba"?, "time"?, "app"?}}`, or
+/// `{"unreadable": base64}`. `waba` and `time` are those of the entry; `app` is the tenant whose Meta app it came from:
+/// receipts takes nothing from it about anybody else.
 #[must_use]
 pub fn pieces(body: &[u8], app: Option<&TenantId>) -> Vec<String> {
     let Ok(webhook) = serde_json::from_slice::<Value>(body) else {
         return vec![kept_whole(body)];
     };
     let entries = webhook.get("entry").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let changes = entries.iter().filter_map(|entry| entry.get("changes")?.as_array()).flatten();
-    let marked = |mut piece: Value| {
+    let changes = entries.iter().filter_map(|entry| {
+        let changes = entry.get("changes")?.as_array()?;
+        Some(changes.iter().map(move |change| (entry, change)))
+    });
+    let marked = |entry: &Value, mut piece: Value| {
+        for (ours, theirs) in [("waba", "id"), ("time", "time")] {
+            if let Some(known) = entry.get(theirs) {
+                piece[ours] = known.clone();
+            }
+        }
         if let Some(tenant) = app {
             piece["app"] = json!(tenant);
         }
         json!({"whatsapp": piece}).to_string()
     };
-    let changes: Vec<&Value> = changes.collect();
+    let changes: Vec<(&Value, &Value)> = changes.flatten().collect();
     if changes.is_empty() {
         return vec![kept_whole(body)];
     }
-    changes.into_iter().flat_map(pieces_of_change).map(marked).collect()
+    let pieces = changes.into_iter().flat_map(|(entry, change)| {
+        pieces_of_change(change).into_iter().map(move |piece| marked(entry, piece))
+    });
+    pieces.collect()
 }
 
 fn kept_whole(body: &[u8]) -> String {

@@ -92,7 +92,7 @@ fn measure(bencher: Bencher<'_, '_>, html: &str, channels: &[&str]) {
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| -> Vec<Planned> {
         let (id, key, person) = next.next().unwrap();
         let reader =
-            Reader { id, key, person, preferences: &preferences, suppressed: &[], told_before: false };
+            Reader { id, key, person, preferences: &preferences, suppressed: &[], told_before: false, window_open: false };
         let planned = plan(&terms, &renderer, &reader, now);
         assert!(planned.iter().all(|p| p.send.is_some()), "{planned:?}");
         planned

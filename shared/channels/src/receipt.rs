@@ -2,6 +2,7 @@
 //! `receipts.rs` of a channel from a webhook or event; record-receipt moves the delivery.
 
 use carillon_domain::{Address, ReceiptKind, Timestamp, Token};
+use carillon_pipeline::ports::Meaning;
 
 /// One thing a provider says about one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct ParsedReceipt {
     pub at: Timestamp,
     /// The provider's code, for the kinds that say that something went wrong.
     pub code: Option<String>,
+    /// What the code means, where it is more than an end.
+    pub meaning: Option<Meaning>,
     /// What went wrong: at most 200 characters, without address, name or token.
     pub detail: Option<String>,
     /// Where the message went, if the provider says it: what is suppressed after a bounce. Its debug form hides it.

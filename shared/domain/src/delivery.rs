@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
 use crate::ids::{DeliveryId, EventId, EventType, RecipientId, TemplateName};
+use crate::rendered::Rendered;
 use crate::route::{Category, Priority};
-use crate::state::State;
+use crate::state::{State, StateKind};
 
 /// One notification on one channel.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +31,9 @@ pub struct Delivery {
     pub channel: Channel,
     /// What preferences and policies hang on.
     pub category: Category,
+    /// The kind of reminder that it is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder: Option<String>,
     /// Which share of the provider's rate it may use.
     pub priority: Priority,
     /// The template it is rendered from; none when planning ended before a template was known.
@@ -41,6 +45,9 @@ pub struct Delivery {
     /// The locale of the template that was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
+    /// How WhatsApp says it; none on other channels, and while nothing has been rendered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<Form>,
     /// Where it is, and why.
     #[serde(flatten)]
     pub state: State,
@@ -50,6 +57,9 @@ pub struct Delivery {
     /// When a retrying or in-doubt delivery is looked at again.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
     pub retry_at: Option<Timestamp>,
+    /// When its route's fallback follows, unless it has arrived by then.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
+    pub fallback_at: Option<Timestamp>,
     /// After this instant it is not sent any more.
     #[serde(with = "ms")]
     pub expires_at: Timestamp,
@@ -83,6 +93,9 @@ pub struct Delivery {
     /// How often the in-doubt policy has sent it again: each a possible duplicate, counted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub resends: u32,
+    /// Who took it back to `pending` last, after it had ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revived: Option<Revival>,
     /// The provider's name for the message that was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_message_id: Option<String>,
@@ -94,6 +107,29 @@ pub struct Delivery {
     pub receipts: BTreeMap<ReceiptKind, ReceiptAt>,
 }
 
+/// The two forms of a WhatsApp message. What became a template stays one: Meta has said, or our own record of the window,
+/// that free text may not be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Free text, inside the 24-hour window only.
+    Text,
+    /// A template that Meta has approved.
+    Template,
+}
+
+impl Form {
+    /// The form of a rendered message.
+    #[must_use]
+    pub fn of(message: &Rendered) -> Option<Self> {
+        match message {
+            Rendered::WhatsappText { .. } => Some(Self::Text),
+            Rendered::WhatsappTemplate { .. } => Some(Self::Template),
+            Rendered::Email { .. } | Rendered::InApp { .. } => None,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(n: &u32) -> bool {
     *n == 0
@@ -102,6 +138,13 @@ fn is_zero(n: &u32) -> bool {
 impl Delivery {
     /// How many attempts an item keeps; older ones live in the log only. Bounds the item's size.
     pub const KEPT_ATTEMPTS: u32 = 3;
+
+    /// Nothing more will be done for it by itself. A failure whose fallback is owed is not there yet.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let owes_fallback = self.state.kind() == StateKind::Failed && self.fallback_at.is_some();
+        self.state.is_settled() && !owes_fallback
+    }
 
     /// When it was accepted by the provider, by its own answer or by a receipt.
     #[must_use]
@@ -121,6 +164,20 @@ impl Delivery {
     pub fn receipt_at(&self, kind: ReceiptKind) -> Option<Timestamp> {
         self.receipts.get(&kind).map(|r| r.0)
     }
+}
+
+/// That an ended delivery was taken back to `pending`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revival {
+    /// When.
+    #[serde(with = "ms")]
+    pub at: Timestamp,
+    /// By whom: the id of an API key.
+    pub by: String,
+    /// The end that it was taken back from, such as `failed(bounced)`.
+    pub from: String,
+    /// Which time it was, from 1.
+    pub nth: u32,
 }
 
 /// An instant in milliseconds, as the value of a map.

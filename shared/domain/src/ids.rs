@@ -15,6 +15,13 @@ use crate::channel::Channel;
 #[error("{0}")]
 pub struct InvalidId(String);
 
+impl InvalidId {
+    /// The rule that a text breaks.
+    pub(crate) fn rule(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 macro_rules! text_id {
     ($(#[$doc:meta])* $name:ident, $max:literal, $allowed:expr, $rule:literal) => {
         $(#[$doc])*
@@ -97,11 +104,11 @@ text_id!(
 );
 
 /// RFC 4648 base32 in lower case: the alphabet of every id that Carillon makes itself, safe in URLs, SES tags and keys.
-fn base32_lower(bytes: &[u8]) -> String {
+pub(crate) fn base32_lower(bytes: &[u8]) -> String {
     BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
 }
 
-fn is_base32_lower(text: &str, length: usize) -> bool {
+pub(crate) fn is_base32_lower(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
 }
 

@@ -6,8 +6,11 @@ pub mod channel;
 pub mod delivery;
 pub mod event;
 pub mod ids;
+pub mod job;
+pub mod keyword;
 pub mod parse;
 pub mod phone;
+pub mod policy;
 pub mod preferences;
 pub mod problem;
 pub mod recipient;
@@ -16,15 +19,19 @@ pub mod route;
 pub mod state;
 pub mod template;
 pub mod tenant;
+pub mod unsubscribe;
+pub mod window;
 
 pub use canonical::{canonical_json, sha256_hex};
 pub use channel::Channel;
-pub use delivery::{Attempt, Delivery, Outcome, ReceiptKind};
+pub use delivery::{Attempt, Delivery, Form, Outcome, ReceiptKind, Revival};
 pub use event::{Event, EventInput, OneOffAddress, Targets};
 pub use ids::{
     DeliveryId, EventId, EventType, GroupName, PackName, RecipientId, RecipientKey, TemplateName, TenantId,
     Token,
 };
+pub use job::{JobId, JobState, Progress};
+pub use policy::{Fallback, InDoubtPolicy, InDoubtSettings, RetrySchedule};
 pub use preferences::Preferences;
 pub use problem::{FieldError, Problem, ProblemKind};
 pub use recipient::{Address, Recipient};

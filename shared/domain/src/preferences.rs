@@ -121,6 +121,37 @@ impl Preferences {
         faults
     }
 
+    /// No more of a category on a channel; what is said about it on other channels stays.
+    pub fn refuse(&mut self, category: Category, channel: Channel) {
+        self.say(category, channel, false);
+    }
+
+    /// Nothing more on a channel: also what was wanted on it by category.
+    pub fn stop(&mut self, channel: Channel) {
+        self.channels.insert(channel, false);
+        for wish in self.categories.values_mut() {
+            if let CategoryWish::On(channels) = wish {
+                channels.retain(|named, wanted| *named != channel || !*wanted);
+            }
+        }
+    }
+
+    /// A channel again; what is not wanted on it by category stays so.
+    pub fn start(&mut self, channel: Channel) {
+        self.channels.insert(channel, true);
+    }
+
+    /// What is wanted of a category on a channel; what is said about it on other channels stays.
+    pub fn say(&mut self, category: Category, channel: Channel, wanted: bool) {
+        let wishes = match self.categories.get(&category) {
+            Some(CategoryWish::On(channels)) => channels.clone(),
+            Some(CategoryWish::Everywhere(everywhere)) => Channel::ALL.map(|c| (c, *everywhere)).into(),
+            None => BTreeMap::new(),
+        };
+        let wishes = wishes.into_iter().chain([(channel, wanted)]).collect();
+        self.categories.insert(category, CategoryWish::On(wishes));
+    }
+
     /// What these preferences alone say; none when they say nothing.
     fn word(&self, kind: &Kind<'_>) -> Option<bool> {
         if kind.reminder.and_then(|name| self.reminders.get(name)) == Some(&false) {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::channel::Channel;
 use crate::ids::{GroupName, RecipientId, TemplateName};
 use crate::parse;
+use crate::policy::{Fallback, InDoubtPolicy};
 use crate::problem::FieldError;
 
 /// What preferences and policies hang on.
@@ -23,6 +24,32 @@ pub enum Category {
     Critical,
     /// About Carillon itself.
     System,
+}
+
+impl Category {
+    /// Every category.
+    pub const ALL: [Self; 5] =
+        [Self::Transactional, Self::Reminder, Self::Marketing, Self::Critical, Self::System];
+
+    /// The category's name in JSON, logs and links.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Transactional => "transactional",
+            Self::Reminder => "reminder",
+            Self::Marketing => "marketing",
+            Self::Critical => "critical",
+            Self::System => "system",
+        }
+    }
+}
+
+impl std::str::FromStr for Category {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|category| category.as_str() == text).ok_or(())
+    }
 }
 
 /// Which share of the provider's rate a delivery may use.
@@ -150,9 +177,18 @@ pub struct Route {
     /// One notification for a recipient and these values of the event, whatever event brings them again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub once_per: Vec<String>,
+    /// The kind of reminder that it is, if it is one: what recipients name in their preferences.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder: Option<String>,
     /// How long after it is due a message is still worth sending.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_after_s: Option<u32>,
+    /// What becomes of a delivery in doubt; the category's and the tenant's policy when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_doubt: Option<InDoubtPolicy>,
+    /// Other channels for those whom these did not reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
 }
 
 impl Route {
@@ -168,8 +204,22 @@ impl Route {
                 faults.push(FieldError::new(format!("{pointer}/{i}"), detail));
             }
         }
+        if self.reminder.as_deref() == Some("") {
+            faults.push(FieldError::new("/reminder", "a kind of reminder needs a name"));
+        }
         if self.expires_after_s == Some(0) {
             faults.push(FieldError::new("/expires_after_s", "must be at least 1 second"));
+        }
+        if let Some(fallback) = &self.fallback {
+            faults.extend(fallback.faults().into_iter().map(|fault| fault.under("/fallback")));
+            for (i, channel) in fallback.channels.iter().enumerate() {
+                if self.channels.channels().contains(channel) || fallback.channels[..i].contains(channel) {
+                    let detail = "is a channel that the route uses already";
+                    faults.push(FieldError::new(format!("/fallback/channels/{i}"), detail));
+                }
+            }
+        } else if self.in_doubt == Some(InDoubtPolicy::Fallback) {
+            faults.push(FieldError::new("/in_doubt", "is fallback, and the route has no fallback"));
         }
         faults
     }

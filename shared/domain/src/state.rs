@@ -93,9 +93,21 @@ pub const MOVES: &[(StateKind, &[StateKind])] = &[
     ),
     (
         K::InDoubt,
-        &[K::Pending, K::InDoubt, K::Sent, K::Delivered, K::Read, K::Failed, K::Expired, K::Cancelled],
+        &[
+            K::Pending,
+            K::InDoubt,
+            K::Held,
+            K::Retrying,
+            K::Sent,
+            K::Delivered,
+            K::Read,
+            K::Failed,
+            K::Expired,
+            K::Cancelled,
+        ],
     ),
-    (K::Sent, &[K::Delivered, K::Read, K::Failed]),
+    // A receipt may say hours later that it did not arrive, and that it is worth trying again.
+    (K::Sent, &[K::Delivered, K::Read, K::Failed, K::Retrying, K::Held]),
     (K::Delivered, &[K::Read]),
     (K::Read, &[]),
     (K::Failed, &[]),
@@ -225,7 +237,31 @@ macro_rules! words {
                 match text { $($text => Some(Self::$variant),)+ _ => None }
             }
         }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                Self::from_word(&text)
+                    .ok_or_else(|| serde::de::Error::custom(format!("{text:?} is not a reason of the list")))
+            }
+        }
     };
+}
+
+impl std::fmt::Display for State {
+    /// `sent`, or `failed(bounced)` where there is a reason.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.reason() {
+            Some(reason) => write!(f, "{}({reason})", self.kind()),
+            None => write!(f, "{}", self.kind()),
+        }
+    }
 }
 
 words!(

@@ -143,6 +143,12 @@ impl LocaleParts {
             Channel::InApp => self.in_app.is_some(),
         }
     }
+
+    /// Whether its WhatsApp part is free text alone, which nobody gets outside the 24-hour window.
+    #[must_use]
+    pub fn needs_window(&self) -> bool {
+        self.whatsapp.as_ref().is_some_and(|part| part.text.is_some() && part.template.is_none())
+    }
 }
 
 impl Template {

@@ -2,6 +2,7 @@
 //! needs no account and loses nothing when it is killed.
 
 mod answer;
+pub mod clock;
 pub mod cloud;
 pub mod fakes;
 pub mod journal;
@@ -9,5 +10,6 @@ pub mod model;
 pub mod outbox;
 pub mod queues;
 pub mod secrets;
+pub mod simulation;
 #[cfg(test)]
 mod testing;

@@ -18,7 +18,8 @@ use rusqlite::{Connection, params};
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use self::messages::{counts, dead, parse_handle, read, receive};
+use self::messages::{counts, dead, outlook, parse_handle, read, receive};
+use crate::clock::activity::Activity;
 use crate::journal::{Journal, JournalError, chain, millis};
 pub use mapping::poll;
 
@@ -39,6 +40,37 @@ pub struct QueueSettings {
 impl Default for QueueSettings {
     fn default() -> Self {
         Self { visibility: Duration::from_mins(3), max_receive_count: 20 }
+    }
+}
+
+/// What a consumer takes messages from: a queue, or its dead-letter queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    queue: Queue,
+    dead: bool,
+}
+
+impl Source {
+    /// The dead-letter queue of a queue.
+    #[must_use]
+    pub fn dead_letters_of(queue: Queue) -> Self {
+        Self { queue, dead: true }
+    }
+
+    /// Its ARN, as messages name it.
+    #[must_use]
+    pub fn arn(self) -> String {
+        format!("arn:aws:sqs:local:000000000000:{}", self.name())
+    }
+
+    fn name(self) -> String {
+        if self.dead { dead(self.queue) } else { self.queue.as_str().to_owned() }
+    }
+}
+
+impl From<Queue> for Source {
+    fn from(queue: Queue) -> Self {
+        Self { queue, dead: false }
     }
 }
 
@@ -66,7 +98,10 @@ pub struct QueueCounts {
     pub visible: u64,
     /// Received and not deleted, or waiting to be tried again.
     pub in_flight: u64,
+    /// Seconds since the oldest message of either kind was sent; none when there is no message.
+    pub oldest_age_s: Option<u64>,
     /// In its dead-letter queue.
+    #[serde(rename = "dead_letters")]
     pub dead: u64,
 }
 
@@ -76,7 +111,8 @@ pub struct LocalQueues {
     clock: Arc<dyn Clock>,
     settings: QueueSettings,
     /// Told whenever a message of the queue may have become visible, or will sooner than before.
-    changes: BTreeMap<Queue, Arc<Notify>>,
+    changes: BTreeMap<Source, Arc<Notify>>,
+    activity: Arc<Activity>,
 }
 
 impl LocalQueues {
@@ -90,31 +126,51 @@ impl LocalQueues {
         settings: QueueSettings,
     ) -> Result<Arc<Self>, JournalError> {
         journal.run(|connection| connection.execute(SHOW_ALL, [])).await?;
-        let changes = Queue::ALL.into_iter().map(|queue| (queue, Arc::new(Notify::new()))).collect();
-        Ok(Arc::new(Self { journal, clock, settings, changes }))
+        let sources = Queue::ALL.into_iter().flat_map(|queue| [queue.into(), Source::dead_letters_of(queue)]);
+        let changes = sources.map(|source| (source, Arc::new(Notify::new()))).collect();
+        Ok(Arc::new(Self { journal, clock, settings, changes, activity: Arc::default() }))
+    }
+
+    /// Who is at work on the queues, and whoever else says so there.
+    pub(crate) fn activity(&self) -> &Arc<Activity> {
+        &self.activity
     }
 
     /// Takes up to `max` visible messages, oldest first, and hides them for the visibility timeout. Those that were
-    /// received too often go to the dead-letter queue instead.
+    /// received too often go to the dead-letter queue instead; from there they go nowhere.
     ///
     /// # Errors
     /// If the journal cannot be read or written; nothing is received then.
-    pub async fn receive(&self, queue: Queue, max: usize) -> Result<Vec<Received>, JournalError> {
-        let (now, settings) = (self.now(), self.settings);
-        self.journal.run(move |connection| receive(connection, queue, max, now, settings)).await
+    pub async fn receive(
+        &self,
+        source: impl Into<Source>,
+        max: usize,
+    ) -> Result<Vec<Received>, JournalError> {
+        let (source, now, settings) = (source.into(), self.now(), self.settings);
+        let (taken, died) =
+            self.journal.run(move |connection| receive(connection, source, max, now, settings)).await?;
+        if died {
+            self.change(Source::dead_letters_of(source.queue)).notify_one();
+        }
+        Ok(taken)
     }
 
     /// Deletes received messages. A handle that is no longer the message's latest does nothing.
     ///
     /// # Errors
     /// If the journal cannot be written; nothing is deleted then.
-    pub async fn delete(&self, queue: Queue, receipt_handles: &[String]) -> Result<(), JournalError> {
+    pub async fn delete(
+        &self,
+        source: impl Into<Source>,
+        receipt_handles: &[String],
+    ) -> Result<(), JournalError> {
+        let name = source.into().name();
         let handles: Vec<_> = receipt_handles.iter().filter_map(|handle| parse_handle(handle)).collect();
         let work = move |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             for (id, receive_count) in handles {
                 let sql = "DELETE FROM message WHERE id = ?1 AND queue = ?2 AND receive_count = ?3";
-                transaction.prepare_cached(sql)?.execute(params![id, queue.as_str(), receive_count])?;
+                transaction.prepare_cached(sql)?.execute(params![id, name, receive_count])?;
             }
             transaction.commit()
         };
@@ -127,21 +183,17 @@ impl LocalQueues {
     /// If the journal cannot be written; the message comes back with its visibility timeout then.
     pub async fn release(
         &self,
-        queue: Queue,
+        source: impl Into<Source>,
         receipt_handle: &str,
         after: Duration,
     ) -> Result<(), JournalError> {
         let Some((id, receive_count)) = parse_handle(receipt_handle) else { return Ok(()) };
-        let (visible_at, change) = (self.now().saturating_add(millis(after)), self.change(queue));
+        let source = source.into();
+        let (visible_at, change) = (self.now().saturating_add(millis(after)), self.change(source));
         let work = move |connection: &mut Connection| {
             let sql =
                 "UPDATE message SET visible_at = ?4 WHERE id = ?1 AND queue = ?2 AND receive_count = ?3";
-            connection.prepare_cached(sql)?.execute(params![
-                id,
-                queue.as_str(),
-                receive_count,
-                visible_at
-            ])?;
+            connection.prepare_cached(sql)?.execute(params![id, source.name(), receive_count, visible_at])?;
             change.notify_one();
             Ok(())
         };
@@ -165,6 +217,30 @@ impl LocalQueues {
         self.send(queue, vec![Message { body: body.into(), group: "raw".to_owned() }]).await
     }
 
+    /// Puts any text on a dead-letter queue, as if it had been received too often.
+    ///
+    /// # Errors
+    /// If the journal cannot be written.
+    pub async fn send_dead(&self, queue: Queue, body: impl Into<String>) -> Result<(), JournalError> {
+        let message = Message { body: body.into(), group: "raw".to_owned() };
+        self.put(Source::dead_letters_of(queue), vec![message]).await
+    }
+
+    async fn put(&self, source: Source, messages: Vec<Message>) -> Result<(), JournalError> {
+        let (now, change) = (self.now(), self.change(source));
+        let work = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            for Message { body, group } in messages {
+                let sql = "INSERT INTO message (queue, body, group_id, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?4)";
+                transaction.prepare_cached(sql)?.execute(params![source.name(), body, group, now])?;
+            }
+            transaction.commit()?;
+            change.notify_one();
+            Ok(())
+        };
+        self.journal.run(work).await
+    }
+
     /// What is in the dead-letter queue, oldest first.
     ///
     /// # Errors
@@ -178,29 +254,35 @@ impl LocalQueues {
         self.journal.run(work).await
     }
 
+    /// Which queues have messages that can be received now, and when the next message comes back.
+    pub(crate) async fn outlook(&self) -> Result<(Vec<Queue>, Option<Timestamp>), JournalError> {
+        let now = self.now();
+        self.journal.run(move |connection| outlook(connection, now)).await
+    }
+
     /// Returns when a message of the queue may be visible. Nothing is polled: a sender wakes it, or the instant does at
     /// which the next message comes back.
-    async fn change_in(&self, queue: Queue) -> Result<(), JournalError> {
+    async fn change_in(&self, source: Source) -> Result<(), JournalError> {
         let next = move |connection: &mut Connection| {
             let sql = "SELECT min(visible_at) FROM message WHERE queue = ?1";
-            connection.prepare_cached(sql)?.query_row([queue.as_str()], |row| row.get::<_, Option<i64>>(0))
+            connection.prepare_cached(sql)?.query_row([source.name()], |row| row.get::<_, Option<i64>>(0))
         };
         let next = self.journal.run(next).await?;
-        let change = self.change(queue);
+        let change = self.change(source);
         let Some(visible_at) = next else {
             change.notified().await;
             return Ok(());
         };
-        let wait = Duration::from_millis(u64::try_from(visible_at - self.now()).unwrap_or(0));
+        let visible_at = Timestamp::from_millisecond(visible_at).unwrap_or(Timestamp::MAX);
         tokio::select! {
             () = change.notified() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = self.clock.sleep_until(visible_at) => {}
         }
         Ok(())
     }
 
-    fn change(&self, queue: Queue) -> Arc<Notify> {
-        self.changes.get(&queue).cloned().unwrap_or_default()
+    fn change(&self, source: Source) -> Arc<Notify> {
+        self.changes.get(&source).cloned().unwrap_or_default()
     }
 
     fn now(&self) -> i64 {
@@ -216,18 +298,7 @@ impl Queues for LocalQueues {
         if let Some(fault) = messages.iter().find_map(fault) {
             return Err(refuse(fault));
         }
-        let (now, change) = (self.now(), self.change(queue));
-        let work = move |connection: &mut Connection| {
-            let transaction = connection.transaction()?;
-            for Message { body, group } in messages {
-                let sql = "INSERT INTO message (queue, body, group_id, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?4)";
-                transaction.prepare_cached(sql)?.execute(params![queue.as_str(), body, group, now])?;
-            }
-            transaction.commit()?;
-            change.notify_one();
-            Ok(())
-        };
-        self.journal.run(work).await.map_err(|error| refuse(chain(&error)))
+        self.put(queue.into(), messages).await.map_err(|error| refuse(chain(&error)))
     }
 }
 

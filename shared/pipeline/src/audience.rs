@@ -52,9 +52,10 @@ impl Pipeline {
         }
         let mut members = BTreeSet::new();
         for group in &groups {
-            let (page, more) = self.members(tenant, group, SMALL_AUDIENCE + 1, None).await?;
-            members.extend(page);
-            if more.is_some() || members.len() + addressed.recipients.len() > SMALL_AUDIENCE {
+            let few = self.few_members(tenant, group, SMALL_AUDIENCE).await?;
+            let large = few.is_none();
+            members.extend(few.unwrap_or_default());
+            if large || members.len() + addressed.recipients.len() > SMALL_AUDIENCE {
                 addressed.large = groups.into_iter().cloned().collect();
                 return Ok(addressed);
             }

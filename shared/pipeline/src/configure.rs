@@ -321,6 +321,9 @@ impl Pipeline {
                 let values = self.secrets.get(&channel_secret(tenant, channel, name)).await?;
                 view[format!("{name}_set")] = json!(!values.is_empty());
             }
+            let (templates, numbers) = self.account_news_view(tenant).await?;
+            view["templates"] = json!(templates);
+            view["quality"] = json!(numbers);
         }
         Ok(Some(view))
     }

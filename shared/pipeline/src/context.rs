@@ -59,6 +59,7 @@ pub struct Remembered {
     pub(crate) secrets: Cache<String, SecretValues>,
     pub(crate) settings: Cache<TenantId, Settings>,
     pub(crate) phone_numbers: Cache<String, TenantId>,
+    pub(crate) business_accounts: Cache<(TenantId, String), ()>,
 }
 
 impl Default for Remembered {
@@ -73,6 +74,7 @@ impl Default for Remembered {
             secrets: Cache::new(SECRET_TTL_MS),
             settings: Cache::new(CONFIGURATION_TTL_MS),
             phone_numbers: Cache::new(CONFIGURATION_TTL_MS),
+            business_accounts: Cache::new(VERSION_TTL_MS),
         }
     }
 }

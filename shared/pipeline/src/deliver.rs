@@ -1,32 +1,26 @@
 //! deliver-whatsapp and deliver-email: claim a delivery, make one provider call, record what came of it. The claim
 //! records attempt, lease and token before the call; receipts are matched by the token.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 
 use carillon_domain::state::PlainReason;
-use carillon_domain::{
-    Attempt, Delivery, HeldReason, Outcome, Reason, State, StateKind, TenantId, Timestamp, Token,
-};
+use carillon_domain::{Attempt, Delivery, Form, HeldReason, Outcome, State, StateKind, TenantId, Timestamp, Token};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 
 use crate::context::Pipeline;
-use crate::plan::bounded;
-use crate::ports::{Account, Answer, Call, Provider, Refusal, RefusalClass};
-use crate::retry_schedule::{self, DEFAULT, SLEPT_MS, grace};
+use crate::judge::{HALTED, Judge};
+use crate::last_look::Look;
+use crate::ports::{Account, Answer, Call, Provider};
+use crate::retry_schedule::SLEPT_MS;
 use crate::store::deliveries::Saved;
 use crate::work::{DeliveryWork, WorkError};
 
 /// How long a worker may hold a delivery; longer than any call may take.
 const LEASE: SignedDuration = SignedDuration::from_secs(30);
-
-/// How long a delivery waits for a channel that cannot send.
-const HALTED: SignedDuration = SignedDuration::from_mins(5);
-
-/// How long a provider's hold lasts when it does not say.
-const PROVIDER_HOLD: SignedDuration = SignedDuration::from_hours(24);
 
 const SLEPT: SignedDuration = SignedDuration::from_millis(SLEPT_MS.cast_signed());
 
@@ -45,28 +39,54 @@ impl Pipeline {
         provider: &dyn Provider,
         batch: &[DeliveryWork],
     ) -> Vec<Result<(), WorkError>> {
-        let each = batch.iter().map(|work| async move {
+        let looks = self.look(batch).await;
+        let each = batch.iter().zip(looks).map(|(work, look)| async move {
             // A panic over one message must not take its neighbours along.
-            let worked = AssertUnwindSafe(self.deliver_one(provider, work)).catch_unwind().await;
+            let worked = AssertUnwindSafe(self.deliver_one(provider, work, look?)).catch_unwind().await;
             worked.unwrap_or_else(|_| Err(WorkError::Unreadable("delivering it panicked".to_owned())))
         });
         join_all(each).await
     }
 
-    async fn deliver_one(&self, provider: &dyn Provider, work: &DeliveryWork) -> Result<(), WorkError> {
-        let tenant = &work.tenant;
-        let account = self.account(tenant, work.delivery.channel).await?;
-        let mut before = work.delivery.clone();
+    async fn deliver_one(
+        &self,
+        provider: &dyn Provider,
+        queued: &DeliveryWork,
+        mut look: Look,
+    ) -> Result<(), WorkError> {
+        let tenant = &queued.tenant;
+        let account = self.account(tenant, queued.delivery.channel).await?;
+        let mut work = Cow::Borrowed(queued);
         loop {
+            match look {
+                Look::Send(None) => {}
+                Look::Send(Some((to, message))) => {
+                    let changed = work.to_mut();
+                    (changed.to, changed.message) = (to, message);
+                }
+                Look::Hold(reason, until) => return self.hold(tenant, &work.delivery, reason, until).await,
+                Look::End(state, note) => return self.end(tenant, &work.delivery, state, note).await,
+            }
             let Some(account) = &account else {
-                return self.hold(tenant, before, HeldReason::ChannelHalted, HALTED).await;
+                let until = Some(plus(self.now(), HALTED));
+                return self.hold(tenant, &work.delivery, HeldReason::ChannelHalted, until).await;
             };
-            let claimed = match self.claim(tenant, before).await? {
+            let claimed = match self.claim(tenant, &work).await? {
                 Claim::Ours(claimed) => claimed,
                 Claim::Done => return Ok(()),
             };
-            let answer = self.call(provider, account, work, &claimed).await;
-            let after = self.judged(&claimed, &answer);
+            let settings = self.settings(tenant).await?;
+            let answer = self.call(provider, account, &work, &claimed).await;
+            let mut dice = [0; 4];
+            self.entropy.fill(&mut dice);
+            let judge = Judge { settings: &settings, now: self.now(), dice: u32::from_be_bytes(dice) };
+            let verdict = judge.answered(&claimed, &answer);
+            // Before the state is stored: whoever finds it has these done. What the provider answered is worth more.
+            if let Err(error) = self.carry_out(tenant, &claimed, &work.to, &verdict).await {
+                tracing::warn!(tenant.id = %tenant, delivery.id = %claimed.id, error = %error, "a remedy was not carried out");
+            }
+            let mut after = verdict.after;
+            self.owe_fallback(tenant, &claimed, &mut after).await?;
             let wait_ms = match (&after.state, after.retry_at) {
                 (State::Retrying, Some(at)) => {
                     u64::try_from(at.as_millisecond() - self.now().as_millisecond()).unwrap_or(0)
@@ -79,14 +99,17 @@ impl Pipeline {
             if wait_ms > SLEPT_MS || saved.state != State::Retrying {
                 return Ok(());
             }
-            tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
-            before = saved;
+            self.clock.sleep(std::time::Duration::from_millis(wait_ms)).await;
+            work.to_mut().delivery = saved;
+            look = self.look_again(&work).await?;
         }
     }
 
     /// Takes the lease and records the attempt, unless somebody else has it or there is nothing left to send.
-    async fn claim(&self, tenant: &TenantId, mut before: Delivery) -> Result<Claim, WorkError> {
+    async fn claim(&self, tenant: &TenantId, work: &DeliveryWork) -> Result<Claim, WorkError> {
         let owner = self.random_owner();
+        let form = Form::of(&work.message);
+        let mut before = work.delivery.clone();
         loop {
             let now = self.now();
             let after = match before.state.kind() {
@@ -97,11 +120,15 @@ impl Pipeline {
                 StateKind::Retrying if before.retry_at.is_some_and(|at| at > plus(now, SLEPT)) => {
                     return Ok(Claim::Done);
                 }
-                StateKind::Pending | StateKind::Retrying => claimed(&before, &owner, now),
+                StateKind::Pending | StateKind::Retrying => {
+                    Delivery { form, ..claimed(&before, &owner, now) }
+                }
                 StateKind::Sending if before.owner.as_deref() == Some(&owner) => {
                     return Ok(Claim::Ours(Box::new(before)));
                 }
-                StateKind::Sending if self.lease_is_over(&before, now) => abandoned(&before, now),
+                StateKind::Sending if self.lease_is_over(&before, now) => {
+                    abandoned(&before, now, self.settings(tenant).await?.grace(before.channel))
+                }
                 StateKind::Sending => return Err(WorkError::Leased(before.lease_until.unwrap_or(now))),
                 _ => return Ok(Claim::Done),
             };
@@ -116,7 +143,7 @@ impl Pipeline {
         }
     }
 
-    fn lease_is_over(&self, delivery: &Delivery, now: Timestamp) -> bool {
+    pub(crate) fn lease_is_over(&self, delivery: &Delivery, now: Timestamp) -> bool {
         let taken_before_us = self.leases_void_before.is_some_and(|start| delivery.changed_at < start);
         taken_before_us || delivery.lease_until.is_none_or(|until| until <= now)
     }
@@ -135,86 +162,9 @@ impl Pipeline {
             to: &work.to,
             message: &work.message,
             token: &token,
+            unsubscribe: self.unsubscribe_token(&work.tenant, claimed),
         };
         provider.call(&call).await
-    }
-
-    /// What an answer makes of a delivery.
-    fn judged(&self, claimed: &Delivery, answer: &Answer) -> Delivery {
-        let now = self.now();
-        let mut after = claimed.clone();
-        after.owner = None;
-        after.lease_until = None;
-        after.changed_at = now;
-        let mut attempt =
-            claimed.attempts.get(&claimed.calls).cloned().unwrap_or_else(|| Attempt::starting(now));
-        attempt.ended_at = Some(now);
-        match answer {
-            Answer::Accepted { message_id } => {
-                attempt.outcome = Some(Outcome::Succeeded);
-                after.provider_message_id = Some(message_id.clone());
-                after.state = State::Sent;
-            }
-            Answer::Unknown { detail } => {
-                attempt.outcome = Some(Outcome::TimedOut);
-                attempt.detail = Some(bounded(detail));
-                doubt(&mut after, now);
-            }
-            Answer::Unreachable { detail } => {
-                attempt.outcome = Some(Outcome::Unreachable);
-                attempt.detail = Some(bounded(detail));
-                self.try_again(&mut after, now, None, true);
-            }
-            Answer::Refused(refusal) => self.refused(&mut after, &mut attempt, refusal, now),
-        }
-        after.attempts.insert(claimed.calls, attempt);
-        after
-    }
-
-    fn refused(&self, after: &mut Delivery, attempt: &mut Attempt, refusal: &Refusal, now: Timestamp) {
-        attempt.outcome = Some(Outcome::Rejected);
-        attempt.http_status = Some(refusal.http_status);
-        attempt.code = Some(refusal.code.clone());
-        attempt.trace_id.clone_from(&refusal.trace_id);
-        attempt.detail = Some(bounded(&refusal.detail));
-        match refusal.class {
-            RefusalClass::Throttle => {
-                attempt.outcome = Some(Outcome::Throttled);
-                self.try_again(after, now, refusal.retry_after_s, false);
-            }
-            RefusalClass::Transient => self.try_again(after, now, refusal.retry_after_s, true),
-            RefusalClass::Ambiguous => doubt(after, now),
-            RefusalClass::Configuration | RefusalClass::AccountStop => {
-                after.state = State::Held(HeldReason::ChannelHalted);
-                after.held_until = Some(plus(now, HALTED));
-            }
-            RefusalClass::Hold => {
-                after.state = State::Held(HeldReason::ProviderHold);
-                after.held_until = Some(plus(now, PROVIDER_HOLD));
-            }
-            RefusalClass::Permanent | RefusalClass::OurBug => {
-                after.state = State::Failed(Reason::Rejected(refusal.code.clone()));
-            }
-        }
-    }
-
-    /// Waits for another try, or gives up when every try that counts is used. A throttle counts as none.
-    fn try_again(&self, after: &mut Delivery, now: Timestamp, asked_s: Option<u32>, counts: bool) {
-        if counts {
-            after.tries += 1;
-            if after.tries >= DEFAULT.tries {
-                after.state = State::Failed(PlainReason::AttemptsExhausted.into());
-                return;
-            }
-        }
-        let mut dice = [0; 4];
-        self.entropy.fill(&mut dice);
-        // A throttle waits as long as the calls already made suggest, so that it backs off although it costs no try.
-        let nth = if counts { after.tries } else { after.calls.max(1) };
-        let wait_ms =
-            DEFAULT.wait_ms(nth, u32::from_be_bytes(dice)).max(u64::from(asked_s.unwrap_or(0)) * 1_000);
-        after.state = State::Retrying;
-        after.retry_at = Some(retry_schedule::later(now, wait_ms));
     }
 
     /// Stores what came of a call. A receipt may have been faster: then what it said stays and the attempt is added.
@@ -241,6 +191,7 @@ impl Pipeline {
                         merged.retry_at = wanted.retry_at;
                         merged.held_until = wanted.held_until;
                         merged.tries = wanted.tries;
+                        merged.form = wanted.form;
                     } else if found.state == State::InDoubt && wanted.state == State::Sent {
                         // Another worker saw our lease run out; the answer came after all.
                         merged.state = State::Sent;
@@ -255,32 +206,71 @@ impl Pipeline {
         }
     }
 
+    /// Keeps a delivery back before its call.
     async fn hold(
         &self,
         tenant: &TenantId,
-        mut before: Delivery,
+        queued: &Delivery,
         reason: HeldReason,
-        wait: SignedDuration,
+        until: Option<Timestamp>,
     ) -> Result<(), WorkError> {
+        if reason == HeldReason::WindowClosed {
+            self.note_waiting(tenant, queued).await?;
+        }
+        let held = |before: &Delivery, now: Timestamp| {
+            let held_until = until.map(|until| until.max(now));
+            Delivery { held_until, ..ended(before, State::Held(reason), now) }
+        };
+        if let Some(held) = self.settle(tenant, queued, held).await? {
+            self.catch_open_window(tenant, held).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a delivery before its call.
+    async fn end(
+        &self,
+        tenant: &TenantId,
+        queued: &Delivery,
+        state: State,
+        note: Option<String>,
+    ) -> Result<(), WorkError> {
+        let gone = |before: &Delivery, now: Timestamp| {
+            let note = note.clone().or_else(|| before.note.clone());
+            Delivery { note, ..ended(before, state.clone(), now) }
+        };
+        self.settle(tenant, queued, gone).await.map(drop)
+    }
+
+    /// Moves a delivery that is not under way to a state without a call. None when it is somewhere else by now.
+    async fn settle(
+        &self,
+        tenant: &TenantId,
+        queued: &Delivery,
+        next: impl Fn(&Delivery, Timestamp) -> Delivery,
+    ) -> Result<Option<Delivery>, WorkError> {
+        let mut before = queued.clone();
         loop {
             let now = self.now();
             if before.state == State::Sending && !self.lease_is_over(&before, now) {
                 return Err(WorkError::Leased(before.lease_until.unwrap_or(now)));
             }
             if before.state == State::Sending {
-                let doubtful = abandoned(&before, now);
+                let grace = self.settings(tenant).await?.grace(before.channel);
+                let doubtful = abandoned(&before, now, grace);
                 self.save_delivery(tenant, before, doubtful).await?;
-                return Ok(());
+                return Ok(None);
             }
-            if !before.state.kind().may_become(StateKind::Held) {
-                return Ok(());
+            if !matches!(before.state.kind(), StateKind::Pending | StateKind::Retrying) {
+                return Ok(None);
             }
-            let mut after = before.clone();
-            after.state = State::Held(reason);
-            after.held_until = Some(plus(now, wait));
-            after.changed_at = now;
+            let mut after = next(&before, now);
+            self.owe_fallback(tenant, &before, &mut after).await?;
             match self.save_delivery(tenant, before, after).await? {
-                Saved::Done(_) => return Ok(()),
+                Saved::Done(saved) => {
+                    log_end(tenant, &saved);
+                    return Ok(Some(*saved));
+                }
                 Saved::Overtaken(found) => before = *found,
             }
         }
@@ -309,19 +299,14 @@ fn kept(attempts: &BTreeMap<u32, Attempt>, next: u32) -> BTreeMap<u32, Attempt> 
     attempts.iter().filter(|(n, _)| **n >= oldest).map(|(n, a)| (*n, shortened(a))).collect()
 }
 
-fn doubt(after: &mut Delivery, now: Timestamp) {
-    after.state = State::InDoubt;
-    after.retry_at = Some(plus(now, grace(after.channel)));
-}
-
 /// The delivery of a worker that is gone: whether its call was accepted, nobody knows.
-pub(crate) fn abandoned(before: &Delivery, now: Timestamp) -> Delivery {
+pub(crate) fn abandoned(before: &Delivery, now: Timestamp, grace: SignedDuration) -> Delivery {
     let mut after = before.clone();
     after.state = State::InDoubt;
     after.owner = None;
     after.lease_until = None;
     after.changed_at = now;
-    after.retry_at = Some(plus(now, grace(before.channel)));
+    after.retry_at = Some(plus(now, grace));
     if let Some(attempt) = after.attempts.get_mut(&before.calls) {
         attempt.outcome = Some(Outcome::TimedOut);
         attempt.detail = Some("the worker stopped before it recorded an answer".to_owned());

@@ -2,13 +2,14 @@
 //! not be queued. Reads the due index; each item is checked again on its own key before it is moved.
 
 use carillon_domain::state::PlainReason;
-use carillon_domain::{Category, Delivery, DeliveryId, EventId, State, TenantId, Timestamp};
+use carillon_domain::{Delivery, DeliveryId, EventId, InDoubtPolicy, State, TenantId, Timestamp};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 
 use crate::context::Pipeline;
 use crate::deliver::{ended, plus};
 use crate::fan_out::queue_of;
+use crate::inbound::expired_while_held;
 use crate::ports::Queue;
 use crate::reproduce::Reproduced;
 use crate::store::deliveries::{DueWork, Saved};
@@ -19,7 +20,7 @@ use crate::work::{DeliveryWork, EventWork, WorkError};
 const PASS: usize = 100;
 
 /// When the sweep looks again at what it has queued, in case the message was lost.
-const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(15);
+pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(15);
 
 /// How often what is in doubt is sent again before it is parked.
 const MOST_RESENDS: u32 = 2;
@@ -94,7 +95,20 @@ impl Pipeline {
     async fn sweep_delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Swept, WorkError> {
         let Some(before) = self.delivery(tenant, id).await? else { return Ok(Swept::default()) };
         let now = self.now();
-        let Some(next) = next_form(&before, now) else { return Ok(Swept::default()) };
+        if before.fallback_at.is_some_and(|at| at <= now) {
+            let tried = self.fall_back(tenant, before).await?;
+            return Ok(if tried {
+                Swept { queued: 1, ..Swept::default() }
+            } else {
+                Swept { ended: 1, ..Swept::default() }
+            });
+        }
+        let policy = match before.state {
+            State::InDoubt => self.in_doubt_policy(tenant, &before).await?,
+            _ => InDoubtPolicy::Resend,
+        };
+        let Some(mut next) = next_form(&before, policy, now) else { return Ok(Swept::default()) };
+        self.owe_fallback(tenant, &before, &mut next).await?;
         if next.state != State::Pending {
             let swept = if next.state == State::Parked {
                 Swept { parked: 1, ..Swept::default() }
@@ -170,7 +184,7 @@ impl Pipeline {
 }
 
 /// What a due delivery becomes; none when it is not due any more.
-fn next_form(before: &Delivery, now: Timestamp) -> Option<Delivery> {
+fn next_form(before: &Delivery, policy: InDoubtPolicy, now: Timestamp) -> Option<Delivery> {
     let expired = now >= before.expires_at;
     let due = |at: Option<Timestamp>| at.is_none_or(|at| at <= now);
     let waiting = match before.state {
@@ -184,6 +198,7 @@ fn next_form(before: &Delivery, now: Timestamp) -> Option<Delivery> {
     if expired {
         let state = match before.state {
             State::InDoubt => State::Failed(PlainReason::UnknownOutcome.into()),
+            State::Held(reason) => State::Expired(expired_while_held(reason).into()),
             _ => State::Expired(PlainReason::PastExpiry.into()),
         };
         return Some(ended(before, state, now));
@@ -193,13 +208,17 @@ fn next_form(before: &Delivery, now: Timestamp) -> Option<Delivery> {
     }
     let mut after = ended(before, State::Pending, now);
     if before.state == State::InDoubt {
-        // The default policy: marketing is not worth a duplicate, everything else is not worth a loss.
-        // Nor is anything worth copies without end: whoever answers too late each time would get one every few minutes.
-        if before.category == Category::Marketing || before.resends >= MOST_RESENDS {
-            after.state = State::Parked;
-            return Some(after);
+        match policy {
+            InDoubtPolicy::Fallback => {
+                return Some(ended(before, State::Failed(PlainReason::UnknownOutcome.into()), now));
+            }
+            // Nothing is worth copies without end: whoever answers too late each time would get one every few minutes.
+            InDoubtPolicy::Resend if before.resends < MOST_RESENDS => after.resends += 1,
+            InDoubtPolicy::Park | InDoubtPolicy::Resend => {
+                after.state = State::Parked;
+                return Some(after);
+            }
         }
-        after.resends += 1;
     }
     after.retry_at = Some(plus(now, LOOK_AGAIN));
     Some(after)

@@ -1,7 +1,7 @@
 //! Why somebody was told, or not: every decision about an event, in order. The audience is resolved and planned by the
 //! code that fan-out runs; what became of each delivery is read from its record.
 
-use carillon_domain::{Event, EventId, RecipientId, TenantId, Timestamp};
+use carillon_domain::{Event, EventId, Form, RecipientId, TenantId, Timestamp};
 use serde_json::{Value, json};
 
 use crate::context::Pipeline;
@@ -101,6 +101,12 @@ impl Pipeline {
                 one["channel"] = json!(delivery.channel);
                 decisions.push(one);
             };
+            // What became a template was free text that came too late, or found the window closed when it was planned.
+            match delivery.form {
+                Some(Form::Text) => add(delivery.created_at, "window", "free text", None),
+                Some(Form::Template) => add(delivery.created_at, "window", "approved template", None),
+                None => {}
+            }
             for attempt in delivery.attempts.values() {
                 let outcome = attempt.outcome.map_or("under way", carillon_domain::Outcome::as_str);
                 add(attempt.started_at, "attempt", outcome, attempt.code.as_deref());

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Channel, Delivery, Event, Recipient, RecipientId, RecipientKey, Route, State, Tenant, TenantId,
+    Channel, Delivery, DeliveryId, Event, EventId, HeldReason, Recipient, RecipientId, RecipientKey, Route,
+    State, TemplateVersion, Tenant, TenantId, window,
 };
 
 use crate::context::Pipeline;
@@ -16,6 +17,7 @@ use crate::ports::{Message, Queue, StoreError};
 use crate::reproduce::Reproduced;
 use crate::store::directory::StoredRecipient;
 use crate::store::events::EventPlan;
+use crate::store::windows;
 use crate::work::{DeliveryWork, EventWork, WorkError};
 
 /// How many recipients are read, decided, written and queued at a time: what bounds the memory of a large audience.
@@ -31,6 +33,10 @@ impl Pipeline {
         let (plan, cut) = self.event_progress(tenant, &work.event_id).await?;
         // Planned, or cut into parts whose messages are all in the queue.
         if plan.is_some() || (cut.is_some() && work.part.is_none()) {
+            if cut.is_none() {
+                // Who planned it may not have seen what another worker wrote and did not queue before it died.
+                self.queue_strays(tenant, &work.event_id, &BTreeSet::new()).await?;
+            }
             return Ok(());
         }
         let Some(event) = self.event(tenant, &work.event_id).await? else {
@@ -50,10 +56,11 @@ impl Pipeline {
         }
         let ids: Vec<RecipientId> = addressed.recipients.iter().cloned().collect();
         let spread = !addressed.large.is_empty();
-        let mut planned = 0;
+        let mut own = BTreeSet::new();
         for page in ids.chunks(PAGE) {
-            planned +=
-                self.fan_out_page(tenant, &event, route.as_deref(), page, spread, &mut unknown).await?;
+            own.extend(
+                self.fan_out_page(tenant, &event, route.as_deref(), page, spread, &mut unknown).await?,
+            );
         }
         for name in &unknown {
             tracing::warn!(tenant.id = %tenant, event.id = %event.id, missing = %name, "the audience names what does not exist");
@@ -62,15 +69,16 @@ impl Pipeline {
             let priority = event.input.priority.or(route.map(|r| r.priority)).unwrap_or_default();
             return self.cut(tenant, &event, &addressed.large, priority, unknown).await;
         }
-        // A first run finds nobody else here.
-        planned += self.queue_strays(tenant, &event, &addressed.recipients).await?;
+        // A first run finds no others here.
+        let others = self.queue_strays(tenant, &event.id, &own).await?;
+        let planned = u32::try_from(own.len()).unwrap_or(u32::MAX).saturating_add(others);
         let plan = EventPlan { planned_at: self.now(), planned, unknown };
         self.put_event_plan(tenant, &event.id, &plan).await?;
         tracing::info!(tenant.id = %tenant, event.id = %event.id, deliveries.planned = planned, "event planned");
         Ok(())
     }
 
-    /// Decides, writes and queues a page of recipients. Answers how many deliveries there are. `spread`: the event's
+    /// Decides, writes and queues a page of recipients. Answers which deliveries there are. `spread`: the event's
     /// list of deliveries is kept in several partitions.
     pub(crate) async fn fan_out_page(
         &self,
@@ -80,17 +88,14 @@ impl Pipeline {
         page: &[RecipientId],
         spread: bool,
         unknown: &mut Vec<String>,
-    ) -> Result<u32, WorkError> {
+    ) -> Result<Vec<DeliveryId>, WorkError> {
         let Planning { mut planned, unknown: missing } =
             self.plan_page(tenant, event, route, page, &Told::Ask).await?;
         unknown.extend(missing);
         if let Some(about) = route.and_then(|r| event.once_per(&r.once_per)) {
             // Only who is really told uses up their once: who has no address today can be told tomorrow.
-            let told: BTreeSet<_> = planned
-                .iter()
-                .filter(|p| p.send.is_some())
-                .map(|p| p.delivery.id.recipient().clone())
-                .collect();
+            let told: BTreeSet<_> =
+                planned.iter().filter(|p| p.is_told()).map(|p| p.delivery.id.recipient().clone()).collect();
             let told: Vec<_> = told.into_iter().collect();
             let lost = self.claim_told(tenant, &event.id, &about, &told).await?;
             let mut lost: BTreeSet<_> =
@@ -106,7 +111,17 @@ impl Pipeline {
         for one in &mut planned {
             one.delivery.spread = spread;
         }
-        let count = u32::try_from(planned.len()).unwrap_or(u32::MAX);
+        let ids = planned.iter().map(|one| one.delivery.id.clone()).collect();
+        self.store_and_queue(tenant, planned).await?;
+        Ok(ids)
+    }
+
+    /// Writes what was decided: the feed's is settled by it, the others' goes to their queues.
+    pub(crate) async fn store_and_queue(
+        &self,
+        tenant: &TenantId,
+        planned: Vec<Planned>,
+    ) -> Result<(), WorkError> {
         let (in_app, queued): (Vec<_>, Vec<_>) =
             planned.into_iter().partition(|one| one.send.is_some() && one.delivery.channel == Channel::InApp);
         let stored = in_app.iter().filter_map(|one| {
@@ -114,8 +129,7 @@ impl Pipeline {
             Some(self.put_in_app(tenant, &one.delivery, message))
         });
         futures_util::future::try_join_all(stored).await?;
-        self.create_and_queue(tenant, queued).await?;
-        Ok(count)
+        self.create_and_queue(tenant, queued).await
     }
 
     /// Decides for a page of recipients. Changes nothing.
@@ -161,19 +175,48 @@ impl Pipeline {
             }
             (Told::Ask, None) => vec![false; people.len()],
         };
+        let windows = self.open_windows(tenant, &template, &people).await?;
         let mut planning = Planning::default();
-        for (((id, (key, person)), suppressed), told_before) in
-            page.iter().zip(&people).zip(&suppressed).zip(told_before)
+        for ((((id, (key, person)), suppressed), told_before), window_open) in
+            page.iter().zip(&people).zip(&suppressed).zip(told_before).zip(windows)
         {
             let Some(person) = person else {
                 planning.unknown.push(format!("recipient {key}"));
                 continue;
             };
             let (person, preferences) = (&person.recipient, &person.preferences);
-            let reader = Reader { id, key, person, preferences, suppressed, told_before };
+            let reader = Reader { id, key, person, preferences, suppressed, told_before, window_open };
             planning.planned.extend(plan::plan(&terms, self.renderer.as_ref(), &reader, now));
         }
         Ok(planning)
+    }
+
+    /// For each of these people whether their WhatsApp window is open. Asks only for a template to which it matters.
+    async fn open_windows(
+        &self,
+        tenant: &TenantId,
+        template: &TemplateVersion,
+        people: &[(RecipientKey, Option<StoredRecipient>)],
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut parts = template.template.locales.values();
+        if !parts.any(|parts| parts.whatsapp.as_ref().is_some_and(|part| part.text.is_some())) {
+            return Ok(vec![false; people.len()]);
+        }
+        let Some(number) = self.whatsapp_number(tenant).await? else { return Ok(vec![false; people.len()]) };
+        let (mut keys, mut whose) = (Vec::new(), Vec::new());
+        for (i, (_, person)) in people.iter().enumerate() {
+            let addresses = person.as_ref().map(|p| windows::addresses(&p.recipient)).unwrap_or_default();
+            for key in self.window_keys(tenant, &number, &addresses) {
+                keys.push(key);
+                whose.push(i);
+            }
+        }
+        let (now, mut open) = (self.now(), vec![false; people.len()]);
+        // A moment old is soon enough: what is closed then goes as a template, or is looked at again when it is held.
+        for (i, item) in whose.into_iter().zip(self.table.get_many(&keys).await?) {
+            open[i] |= window::is_open(windows::until_of(item)?, now);
+        }
+        Ok(open)
     }
 
     /// For each of these people the channels on which their address is suppressed.
@@ -204,6 +247,10 @@ impl Pipeline {
 
     /// Writes deliveries and queues those that are to be sent, also those that an earlier run wrote but did not queue.
     async fn create_and_queue(&self, tenant: &TenantId, planned: Vec<Planned>) -> Result<(), WorkError> {
+        let waits = |d: &Delivery| d.state == State::Held(HeldReason::WindowClosed);
+        for one in planned.iter().filter(|p| waits(&p.delivery)) {
+            self.note_waiting(tenant, &one.delivery).await?;
+        }
         let deliveries: Vec<&Delivery> = planned.iter().map(|p| &p.delivery).collect();
         let existing = self.create_deliveries(tenant, &deliveries).await?;
         let mut messages: BTreeMap<Queue, Vec<Message>> = BTreeMap::new();
@@ -212,7 +259,14 @@ impl Pipeline {
                 (None, Some((to, message))) => {
                     Some(DeliveryWork { tenant: tenant.clone(), delivery: one.delivery, to, message })
                 }
-                (None, None) => None,
+                (None, None) => {
+                    self.catch_open_window(tenant, one.delivery).await?;
+                    None
+                }
+                (Some(existing), _) if waits(&existing) => {
+                    self.catch_open_window(tenant, existing).await?;
+                    None
+                }
                 (Some(existing), _) => self.stray(tenant, existing).await?,
             };
             if let Some(work) = work
@@ -246,17 +300,18 @@ impl Pipeline {
         Ok(None)
     }
 
-    /// Queues what an earlier run of the same event wrote for people who are not in its audience any more.
+    /// Queues what other runs of the same event wrote and may not have queued: for people who are not in its audience any
+    /// more, or on channels that are not chosen any more. Answers how many deliveries are not this run's own.
     async fn queue_strays(
         &self,
         tenant: &TenantId,
-        event: &Event,
-        audience: &BTreeSet<RecipientId>,
+        event: &EventId,
+        own: &BTreeSet<DeliveryId>,
     ) -> Result<u32, WorkError> {
         let (mut after, mut others) = (None, 0);
         loop {
-            let (page, next) = self.deliveries_of(tenant, &event.id, PAGE, after).await?;
-            for delivery in page.into_iter().filter(|d| !audience.contains(&d.recipient_id)) {
+            let (page, next) = self.deliveries_of(tenant, event, PAGE, after).await?;
+            for delivery in page.into_iter().filter(|d| !own.contains(&d.id)) {
                 others += 1;
                 if let Some(work) = self.stray(tenant, delivery).await?
                     && let Some(queue) = queue_of(work.delivery.channel)

@@ -2,7 +2,7 @@
 //! side by side. Memory does not grow with the audience; a part that is worked twice repeats nothing; the last one to
 //! finish completes the event.
 
-use carillon_domain::{Event, EventId, GroupName, Priority, RecipientId, Route, TenantId};
+use carillon_domain::{Event, EventId, GroupName, Priority, Route, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::context::Pipeline;
@@ -49,10 +49,11 @@ impl Pipeline {
         let mut messages: Vec<Message> = Vec::new();
         let mut number = 0;
         for group in groups {
+            let mut walk = self.walk_members(tenant, group, None, None, MEMBERS_A_PART);
             let mut after: Option<String> = None;
             loop {
-                let (page, next) = self.members(tenant, group, MEMBERS_A_PART, after.clone()).await?;
-                let to = next.and_then(|_| page.last().map(|last: &RecipientId| last.as_str().to_owned()));
+                let last = walk.next_page().await?.pop();
+                let to = if walk.has_more().await? { last.map(String::from) } else { None };
                 let part =
                     Part { cutting: cutting.clone(), number, group: group.clone(), after, to: to.clone() };
                 let work = EventWork { tenant: tenant.clone(), event_id: event.id.clone(), part: Some(part) };
@@ -84,18 +85,15 @@ impl Pipeline {
         part: &Part,
     ) -> Result<(), WorkError> {
         if !self.part_is_done(tenant, &event.id, part).await? {
-            let mut after = part.after.clone();
+            let (after, to) = (part.after.as_deref(), part.to.as_deref());
+            let mut walk = self.walk_members(tenant, &part.group, after, to, MEMBERS_A_PART);
             loop {
-                let (mut page, next) = self.members(tenant, &part.group, PAGE, after).await?;
-                let over = |id: &RecipientId| part.to.as_deref().is_some_and(|to| id.as_str() > to);
-                let at_end = page.last().is_none_or(over) || next.is_none();
-                page.retain(|id| !over(id));
-                if !page.is_empty() {
+                let members = walk.next_page().await?;
+                for page in members.chunks(PAGE) {
                     // Members who do not exist were checked when they were added; one who is gone since is nobody.
-                    self.fan_out_page(tenant, event, route, &page, true, &mut Vec::new()).await?;
+                    self.fan_out_page(tenant, event, route, page, true, &mut Vec::new()).await?;
                 }
-                after = next;
-                if at_end {
+                if members.is_empty() {
                     break;
                 }
             }

@@ -1,15 +1,16 @@
-//! What admins do with people in number: search, import, normalise; and what is kept about what people want.
+//! What admins do with people in number: search and import; and what is kept about what people want.
+
+use std::collections::BTreeMap;
 
 use carillon_domain::parse::from_value;
 use carillon_domain::{
-    Address, Channel, FieldError, Preferences, Problem, ProblemKind, Recipient, RecipientId, TenantId,
+    Address, Channel, FieldError, InDoubtSettings, Preferences, RetrySchedule, Problem, ProblemKind, Recipient, RecipientId, TenantId,
 };
 use futures_util::future::join_all;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::context::Pipeline;
-use crate::store::directory::PutRecipient;
 use crate::store::settings::Settings;
 
 /// How many lines of an import are stored side by side.
@@ -28,6 +29,8 @@ struct SuppressionInput {
 #[derive(Deserialize)]
 struct SettingsInput {
     preferences: Option<Preferences>,
+    in_doubt: Option<InDoubtSettings>,
+    retry: Option<BTreeMap<Channel, RetrySchedule>>,
 }
 
 impl Pipeline {
@@ -59,13 +62,22 @@ impl Pipeline {
     pub async fn configure_settings(&self, tenant: &TenantId, body: Value) -> Result<Settings, Problem> {
         let input: SettingsInput = from_value(body)?;
         let mut settings = Settings::clone(&*self.settings(tenant).await?);
+        let mut faults: Vec<FieldError> = Vec::new();
         if let Some(preferences) = input.preferences {
-            let faults: Vec<FieldError> =
-                preferences.faults().into_iter().map(|fault| fault.under("/preferences")).collect();
-            if !faults.is_empty() {
-                return Err(faults.into());
-            }
+            faults.extend(preferences.faults().into_iter().map(|fault| fault.under("/preferences")));
             settings.preferences = preferences;
+        }
+        if let Some(in_doubt) = input.in_doubt {
+            faults.extend(in_doubt.faults().into_iter().map(|fault| fault.under("/in_doubt")));
+            settings.in_doubt = in_doubt;
+        }
+        for (channel, schedule) in input.retry.into_iter().flatten() {
+            let under = format!("/retry/{channel}");
+            faults.extend(schedule.faults().into_iter().map(|fault| fault.under(&under)));
+            settings.retry.insert(channel, schedule);
+        }
+        if !faults.is_empty() {
+            return Err(faults.into());
         }
         self.put_settings(tenant, &settings).await?;
         Ok(settings)
@@ -154,40 +166,6 @@ impl Pipeline {
         };
         let id = RecipientId::try_from(id).map_err(|rule| FieldError::new("/id", rule.to_string()))?;
         Ok(self.configure_recipient(tenant, &id, value).await?.0)
-    }
-
-    /// Brings every stored phone number into E.164. Numbers that cannot be are left as they are and named.
-    ///
-    /// # Errors
-    /// When the store cannot be reached.
-    pub async fn normalise_recipients(&self, tenant: &TenantId, dry_run: bool) -> Result<Value, Problem> {
-        let region = self.tenant(tenant).await?.map(|owner| owner.region.clone());
-        let (mut changed, mut unchanged, mut impossible) = (0, 0, Vec::new());
-        let mut after: Option<String> = None;
-        loop {
-            let (page, next) = self.list_recipients(tenant, 200, after.as_deref()).await?;
-            for stored in page {
-                let before = stored.recipient.clone();
-                match stored.recipient.normalised(region.as_deref()) {
-                    Ok(now) if now == before => unchanged += 1,
-                    Ok(_) if dry_run => changed += 1,
-                    Ok(now) => match self.put_recipient(tenant, &stored.id, &now).await? {
-                        PutRecipient::PhoneTaken(other) => {
-                            let detail = format!("belongs to the recipient {:?}", other.as_str());
-                            impossible.push(
-                                json!({"id": stored.id, "errors": [FieldError::new("/phone", detail)]}),
-                            );
-                        }
-                        PutRecipient::Created | PutRecipient::Replaced => changed += 1,
-                    },
-                    Err(faults) => impossible.push(json!({"id": stored.id, "errors": faults})),
-                }
-            }
-            after = next;
-            if after.is_none() {
-                return Ok(json!({"changed": changed, "unchanged": unchanged, "impossible": impossible}));
-            }
-        }
     }
 
     /// Recipients by the beginning of their id or name, or by their whole email address or phone number.

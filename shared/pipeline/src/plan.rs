@@ -1,16 +1,17 @@
 //! Deciding: what one recipient is told because of one event, on which channels, in which words, or why not. Pure:
 //! fan-out writes what is decided here and preview only shows it.
 
-use carillon_domain::preferences::{Kind, is_wanted};
+use carillon_domain::preferences::Kind;
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Attempt, Category, Channel, ChannelChoice, Delivery, DeliveryId, Event, KeyKind, Preferences,
-    Priority, Reason, Recipient, RecipientId, RecipientKey, Rendered, Route, State, TemplateVersion, Tenant,
-    Timestamp,
+    Address, Attempt, Category, Channel, ChannelChoice, Delivery, DeliveryId, Event, Fallback, Form,
+    HeldReason, KeyKind, LocaleParts, Preferences, Priority, Reason, Recipient, RecipientId, RecipientKey,
+    Rendered, Route, State, TemplateVersion, Tenant, Timestamp,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use crate::consent::objection;
 use crate::ports::{RenderJob, Renderer};
 
 /// How long after it is due a message is still worth sending, where neither event nor route says it.
@@ -29,12 +30,16 @@ pub struct Terms<'a> {
     pub channels: &'a ChannelChoice,
     /// The category.
     pub category: Category,
+    /// The kind of reminder, if it is one.
+    pub reminder: Option<&'a str>,
     /// The priority.
     pub priority: Priority,
     /// After this instant nothing is sent.
     pub expires_at: Timestamp,
     /// The route's condition.
     pub when: Option<&'a str>,
+    /// Other channels for those whom these do not reach.
+    pub fallback: Option<&'a Fallback>,
     /// What those want who said nothing.
     pub defaults: &'a Preferences,
 }
@@ -54,6 +59,8 @@ pub struct Reader<'a> {
     pub suppressed: &'a [Channel],
     /// They were told about this before, and are told once.
     pub told_before: bool,
+    /// They wrote to the WhatsApp number less than 24 hours ago.
+    pub window_open: bool,
 }
 
 impl<'a> Terms<'a> {
@@ -77,9 +84,12 @@ impl<'a> Terms<'a> {
             template,
             channels,
             category: event.input.category.or(route.map(|r| r.category)).unwrap_or_default(),
+            reminder: route.and_then(|r| r.reminder.as_deref()),
             priority: event.input.priority.or(route.map(|r| r.priority)).unwrap_or_default(),
             expires_at: event.input.expires_at.unwrap_or(default_expiry),
             when: route.and_then(|r| r.when.as_deref()),
+            // A direct send says its channels itself.
+            fallback: route.filter(|_| event.direct().is_none()).and_then(|r| r.fallback.as_ref()),
             defaults,
         }
     }
@@ -90,8 +100,16 @@ impl<'a> Terms<'a> {
 pub struct Planned {
     /// The delivery, in its first state.
     pub delivery: Delivery,
-    /// Where it goes and what is said; none when it ends at once.
+    /// Where it goes and what is said; none when it ends at once, or waits.
     pub send: Option<(Address, Rendered)>,
+}
+
+impl Planned {
+    /// Whether the recipient is told, now or when it has waited.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.send.is_some() || matches!(self.delivery.state, State::Held(_))
+    }
 }
 
 /// Decides everything for one recipient.
@@ -116,7 +134,12 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
                 if channel == Channel::InApp {
                     delivery.state = State::Delivered;
                 }
+                delivery.form = Form::of(&send.1);
                 Planned { delivery, send: Some(send) }
+            }
+            Err((State::Held(_), _)) if terms.event.key_kind == KeyKind::Test => {
+                delivery.state = State::Skipped(PlainReason::TestKey.into());
+                Planned { delivery, send: None }
             }
             Err((state, note)) => {
                 delivery.state = state;
@@ -125,20 +148,47 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
             }
         }
     };
-    match terms.channels {
+    let first_of = |channels: &[Channel]| -> Vec<Planned> {
+        let mut tried: Vec<Planned> = Vec::new();
+        for channel in channels {
+            let planned = one(*channel);
+            let works = planned.send.is_some();
+            tried.push(planned);
+            if works {
+                wait_for_no_window(&mut tried);
+                break;
+            }
+        }
+        tried
+    };
+    let mut planned: Vec<Planned> = match terms.channels {
         ChannelChoice::All(channels) => channels.iter().map(|c| one(*c)).collect(),
-        ChannelChoice::FirstOf(channels) => {
-            let mut tried: Vec<Planned> = Vec::new();
-            for channel in channels {
-                let planned = one(*channel);
-                let works = planned.send.is_some();
-                tried.push(planned);
-                if works {
-                    break;
+        ChannelChoice::FirstOf(channels) => first_of(channels),
+    };
+    if let (Some(fallback), None) = (terms.fallback, &unwanted) {
+        match planned.iter_mut().find(|one| one.send.is_some()) {
+            Some(first) => {
+                let after = fallback.after_s.map(|s| SignedDuration::from_secs(s.into()));
+                first.delivery.fallback_at =
+                    after.map(|after| now.checked_add(after).unwrap_or(Timestamp::MAX));
+            }
+            // Nobody to wait for: the fallback is all there is.
+            None if terms.event.key_kind != KeyKind::Test => {
+                planned.extend(first_of(&fallback.channels));
+                if planned.iter().any(|one| one.send.is_some()) {
+                    wait_for_no_window(&mut planned);
                 }
             }
-            tried
+            None => {}
         }
+    }
+    planned
+}
+
+/// Another channel says it: nobody waits for the recipient to write first.
+fn wait_for_no_window(planned: &mut [Planned]) {
+    for one in planned.iter_mut().filter(|one| one.delivery.state == State::Held(HeldReason::WindowClosed)) {
+        one.delivery.state = State::Skipped(PlainReason::WindowClosed.into());
     }
 }
 
@@ -180,21 +230,24 @@ fn decide(
     context: &Value,
 ) -> Result<(Address, Rendered), Ended> {
     let skipped = |reason: PlainReason| Err((State::Skipped(reason.into()), None));
-    let Some(address) = reader.person.address(channel) else { return skipped(PlainReason::NoAddress) };
-    if reader.suppressed.contains(&channel) {
-        return skipped(PlainReason::Suppressed);
+    let kind = Kind { category: terms.category, channel, reminder: terms.reminder };
+    let suppressed = reader.suppressed.contains(&channel);
+    if let Some(reason) = objection(reader.person, reader.preferences, terms.defaults, suppressed, &kind) {
+        return skipped(reason);
     }
-    // Kinds of reminder come with deadlines; an event by itself is none.
-    let kind = Kind { category: terms.category, channel, reminder: None };
-    if !is_wanted(reader.preferences, terms.defaults, &kind) {
-        return skipped(PlainReason::OptedOut);
+    let Some(address) = reader.person.address(channel) else { return skipped(PlainReason::NoAddress) };
+    let window_open = channel == Channel::Whatsapp && reader.window_open;
+    let parts = terms.template.template.locales.get(locale);
+    if channel == Channel::Whatsapp && !window_open && parts.is_some_and(LocaleParts::needs_window) {
+        let note = "free text without an approved template: waits until the recipient writes";
+        return Err((State::Held(HeldReason::WindowClosed), Some(note.to_owned())));
     }
     let job = RenderJob {
         tenant: terms.tenant.id.as_str(),
         template: terms.template,
         locale,
         channel,
-        window_open: false,
+        window_open,
         context,
     };
     match renderer.render(&job) {
@@ -224,13 +277,16 @@ fn first_form(
         recipient_id: reader.id.clone(),
         channel,
         category: terms.category,
+        reminder: terms.reminder.map(str::to_owned),
         priority: terms.priority,
         template: Some(terms.template.name.clone()),
         version: Some(terms.template.version),
         locale: Some(locale.to_owned()),
+        form: None,
         state: State::Pending,
         held_until: None,
         retry_at: None,
+        fallback_at: None,
         expires_at: terms.expires_at,
         rev: 1,
         spread: false,
@@ -242,6 +298,7 @@ fn first_form(
         changed_at: now,
         note: None,
         resends: 0,
+        revived: None,
         provider_message_id: None,
         attempts: std::collections::BTreeMap::new(),
         receipts: std::collections::BTreeMap::new(),

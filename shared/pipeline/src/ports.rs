@@ -7,6 +7,8 @@ use carillon_domain::{Channel, FieldError, Rendered, Template, TemplateVersion, 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::refusal::{Meaning, Refusal, RefusalClass, RefusalScope, Remedy};
+
 /// An item of the table: its attributes by name, without the key's own (`pk`, `sk`).
 pub type Item = Map<String, Value>;
 
@@ -258,11 +260,13 @@ pub enum Queue {
     Email,
     /// What providers said, on its way to receipts.
     Receipts,
+    /// Long work on its way to jobs.
+    Jobs,
 }
 
 impl Queue {
     /// All queues, in flow order.
-    pub const ALL: [Self; 4] = [Self::Events, Self::Whatsapp, Self::Email, Self::Receipts];
+    pub const ALL: [Self; 5] = [Self::Events, Self::Whatsapp, Self::Email, Self::Receipts, Self::Jobs];
 
     /// The queue's name.
     #[must_use]
@@ -272,7 +276,16 @@ impl Queue {
             Self::Whatsapp => "whatsapp",
             Self::Email => "email",
             Self::Receipts => "receipts",
+            Self::Jobs => "jobs",
         }
+    }
+}
+
+impl std::str::FromStr for Queue {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|queue| queue.as_str() == text).ok_or(())
     }
 }
 
@@ -325,9 +338,22 @@ pub trait Secrets: Send + Sync {
 }
 
 /// What time it is.
+#[async_trait]
 pub trait Clock: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
+
+    /// Returns when the clock has reached an instant. Every wait of a worker goes through here, so that a clock that is
+    /// moved by hand moves waits too.
+    async fn sleep_until(&self, at: Timestamp) {
+        let wait = u64::try_from(at.as_millisecond() - self.now().as_millisecond()).unwrap_or(0);
+        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+    }
+
+    /// Returns when this much of the clock's own time has passed.
+    async fn sleep(&self, wait: std::time::Duration) {
+        self.sleep_until(self.now().saturating_add(wait).unwrap_or(Timestamp::MAX)).await;
+    }
 }
 
 /// Where random bits come from.
@@ -430,6 +456,8 @@ pub struct Call<'a> {
     pub message: &'a Rendered,
     /// Travels with the call and comes back in every receipt.
     pub token: &'a Token,
+    /// The token of the email's unsubscribe link, if it is to have one.
+    pub unsubscribe: Option<String>,
 }
 
 /// What a provider call came to.
@@ -452,45 +480,6 @@ pub enum Answer {
         /// What happened, without address or token.
         detail: String,
     },
-}
-
-/// An error that a provider answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// What to do about it.
-    pub class: RefusalClass,
-    /// The HTTP status.
-    pub http_status: u16,
-    /// The provider's code, or the HTTP status when it gave none.
-    pub code: String,
-    /// The provider's trace id.
-    pub trace_id: Option<String>,
-    /// At most 200 characters, without address, name or token.
-    pub detail: String,
-    /// How long the provider asked to wait, in seconds.
-    pub retry_after_s: Option<u32>,
-}
-
-/// Classes of provider errors; each code's class is dated data beside the provider's client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefusalClass {
-    /// Too fast: wait; consumes no try.
-    Throttle,
-    /// May pass: try again, counted.
-    Transient,
-    /// May already have been sent.
-    Ambiguous,
-    /// Our account or credentials: no message of the channel can go.
-    Configuration,
-    /// The provider stopped the account.
-    AccountStop,
-    /// Never for this recipient or message.
-    Permanent,
-    /// Our request is wrong.
-    OurBug,
-    /// The provider asks to wait for a change of state.
-    Hold,
 }
 
 /// A channel's provider. It makes exactly one call: no retry of its own, no retry of its SDK or HTTP client.

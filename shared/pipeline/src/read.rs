@@ -69,18 +69,11 @@ impl Pipeline {
         let plan = self.event_plan(tenant, &event.id).await?;
         let mut states: BTreeMap<&str, u32> = BTreeMap::new();
         let mut unsettled = 0;
-        let mut after = None;
-        loop {
-            let (page, next) = self.deliveries_of(tenant, &event.id, 1_000, after).await?;
-            for delivery in &page {
-                *states.entry(delivery.state.kind().as_str()).or_default() += 1;
-                unsettled += u32::from(!delivery.state.is_settled());
-            }
-            after = next;
-            if after.is_none() {
-                break;
-            }
-        }
+        let count = |delivery: Delivery| {
+            *states.entry(delivery.state.kind().as_str()).or_default() += 1;
+            unsettled += u32::from(!delivery.is_settled());
+        };
+        self.each_delivery_of(tenant, &event.id, count).await?;
         // An index may lag behind: the event is settled only when every planned delivery has been seen.
         let seen: u32 = states.values().sum();
         let settled = plan.as_ref().is_some_and(|p| seen >= p.planned) && unsettled == 0;
@@ -330,6 +323,13 @@ fn timeline(d: &Delivery) -> Vec<Value> {
     for (kind, at) in &d.receipts {
         // Meta tells whole seconds: a receipt is shown with its own time, and after the call that it is about.
         entries.push((at.0.max(first_call), 2, json!({"kind": "receipt", "at": at.0, "receipt": kind})));
+    }
+    if let Some(revival) = &d.revived {
+        let entry = json!({
+            "kind": "state", "at": revival.at, "state": StateKind::Pending, "reason": null,
+            "note": format!("taken back from {}", revival.from), "by": revival.by,
+        });
+        entries.push((revival.at, 1, entry));
     }
     let state = json!({"kind": "state", "at": d.changed_at, "state": d.state.kind(), "reason": d.state.reason(), "note": d.note});
     entries.push((d.changed_at, 3, state));

@@ -6,7 +6,8 @@ use carillon_domain::state::PlainReason;
 use carillon_domain::{Address, Delivery, Reason, ReceiptKind, State, TenantId, Timestamp, Token};
 
 use crate::context::Pipeline;
-use crate::ports::StoreError;
+use crate::judge::{Judge, Verdict};
+use crate::ports::{Meaning, Refusal, RefusalClass, StoreError};
 use crate::store::deliveries::Saved;
 
 /// One thing that a provider said about one message.
@@ -24,6 +25,8 @@ pub struct Receipt {
     pub code: Option<String>,
     /// In words, without personal data.
     pub detail: Option<String>,
+    /// What the code means, for failures whose code says that something can be done.
+    pub meaning: Option<Meaning>,
     /// Where the message went, if the provider says it. Its debug form hides it.
     pub address: Option<Address>,
 }
@@ -53,8 +56,17 @@ impl Pipeline {
         {
             self.suppress(tenant, before.channel, address, receipt.kind.as_str()).await?;
         }
+        let settings = self.settings(tenant).await?;
+        let mut dice = [0; 4];
+        self.entropy.fill(&mut dice);
         loop {
-            let Some(after) = received(&before, receipt, self.now()) else { return Ok(Recorded::Known) };
+            let judge = Judge { settings: &settings, now: self.now(), dice: u32::from_be_bytes(dice) };
+            let Some(mut verdict) = received(&before, receipt, &judge) else { return Ok(Recorded::Known) };
+            if let Some(to) = self.address_reached(tenant, &before, receipt).await? {
+                self.carry_out(tenant, &before, &to, &verdict).await?;
+            }
+            self.owe_fallback(tenant, &before, &mut verdict.after).await?;
+            let after = verdict.after;
             match self.save_delivery(tenant, before, after).await? {
                 Saved::Done(saved) => {
                     tracing::info!(
@@ -74,6 +86,22 @@ impl Pipeline {
     }
 }
 
+impl Pipeline {
+    /// Where a message went: as the receipt says, else where its recipient is reached.
+    async fn address_reached(
+        &self,
+        tenant: &TenantId,
+        delivery: &Delivery,
+        receipt: &Receipt,
+    ) -> Result<Option<Address>, StoreError> {
+        if receipt.meaning.is_none() || receipt.address.is_some() {
+            return Ok(receipt.address.clone());
+        }
+        let stored = self.stored_recipient(tenant, &delivery.recipient_id).await?;
+        Ok(stored.and_then(|stored| stored.recipient.address(delivery.channel)))
+    }
+}
+
 /// A mailbox that is not there, or a reader who complained: mail to that address harms everybody else's.
 fn forbids_the_address(receipt: &Receipt) -> bool {
     match receipt.kind {
@@ -84,13 +112,26 @@ fn forbids_the_address(receipt: &Receipt) -> bool {
 }
 
 /// The delivery with a receipt added; none when it is known already.
-fn received(before: &Delivery, receipt: &Receipt, now: Timestamp) -> Option<Delivery> {
-    let mut after = before.clone();
+fn received(before: &Delivery, receipt: &Receipt, judge: &Judge<'_>) -> Option<Verdict> {
+    let mut verdict = match refusal(before, receipt) {
+        Some(refusal) => judge.refused_later(before, &refusal),
+        None => Verdict { after: moved(before, receipt, judge.now), pause: None, remedy: None, alert: false },
+    };
+    let after = &mut verdict.after;
     // The first time of each kind is kept; a later call's receipt of the same kind still moves the delivery.
     after.receipts.entry(receipt.kind).or_insert(ReceiptAt(receipt.at));
     if after.provider_message_id.is_none() {
         after.provider_message_id.clone_from(&receipt.provider_message_id);
     }
+    if matches!(after.state, State::Delivered | State::Read) {
+        after.fallback_at = None;
+    }
+    (*after != *before).then_some(verdict)
+}
+
+/// The delivery in the state that a receipt says, where it may move there.
+fn moved(before: &Delivery, receipt: &Receipt, now: Timestamp) -> Delivery {
+    let mut after = before.clone();
     if let Some(state) = state_after(before, receipt)
         && before.state.kind().may_become(state.kind())
     {
@@ -102,14 +143,40 @@ fn received(before: &Delivery, receipt: &Receipt, now: Timestamp) -> Option<Deli
         after.retry_at = None;
         after.held_until = None;
     }
-    (after != *before).then_some(after)
+    after
+}
+
+/// A failure of the latest call that comes as a receipt and is worth more than an end: judged like an answer. A failure
+/// that is known already, or that a delivery is past, is not judged again.
+fn refusal(before: &Delivery, receipt: &Receipt) -> Option<Refusal> {
+    let meaning = receipt.meaning?;
+    let open = matches!(before.state, State::Sending | State::InDoubt | State::Parked | State::Sent);
+    if receipt.kind != ReceiptKind::Failed || receipt.token.call != before.calls || !open {
+        return None;
+    }
+    // What the channel's configuration ends is not sent again by itself hours later, when nobody expects it any more.
+    let meaning = match meaning.class {
+        RefusalClass::OurBug | RefusalClass::Ambiguous => {
+            Meaning { class: RefusalClass::Permanent, ..meaning }
+        }
+        _ => meaning,
+    };
+    Some(Refusal {
+        meaning,
+        http_status: 0,
+        code: receipt.code.clone().unwrap_or_else(|| "unknown".to_owned()),
+        trace_id: None,
+        detail: receipt.detail.clone().unwrap_or_default(),
+        retry_after_s: None,
+    })
 }
 
 /// The state that a receipt says a delivery is in.
 fn state_after(before: &Delivery, receipt: &Receipt) -> Option<State> {
     let code = || receipt.code.clone().unwrap_or_else(|| "unknown".to_owned());
     // Of an earlier call: it proves that the message arrived, and says nothing about the call under way.
-    let earlier = receipt.token.call < before.calls;
+    let taken_back = before.revived.is_some() && before.state == State::Pending;
+    let earlier = receipt.token.call < before.calls || taken_back;
     match receipt.kind {
         ReceiptKind::Delayed => None,
         ReceiptKind::Delivered => Some(State::Delivered),
@@ -125,6 +192,7 @@ fn state_after(before: &Delivery, receipt: &Receipt) -> Option<State> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::settings::Settings;
 
     fn delivery(state: State) -> Delivery {
         let json = serde_json::json!({
@@ -148,8 +216,14 @@ mod tests {
             provider_message_id: None,
             code: Some("131026".to_owned()),
             detail: None,
+            meaning: None,
             address: None,
         }
+    }
+
+    fn received(before: &Delivery, receipt: &Receipt, now: Timestamp) -> Option<Delivery> {
+        let settings = Settings::default();
+        super::received(before, receipt, &Judge { settings: &settings, now, dice: 0 }).map(|v| v.after)
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! What a delivery says, rendered again from the event, the recipient and the pinned template version. Nothing that was
 //! rendered is stored, so the sweep and the log come here.
 
-use carillon_domain::preferences::{Kind, is_wanted};
+use carillon_domain::preferences::Kind;
 use carillon_domain::state::PlainReason;
-use carillon_domain::{Address, Delivery, Reason, Rendered, TenantId};
+use carillon_domain::{Address, Channel, Delivery, Form, LocaleParts, Reason, Rendered, TenantId};
 
+use crate::consent::objection;
 use crate::context::Pipeline;
 use crate::plan::{self, bounded};
 use crate::ports::{RenderJob, StoreError};
@@ -27,25 +28,45 @@ impl Pipeline {
         tenant: &TenantId,
         delivery: &Delivery,
     ) -> Result<Reproduced, StoreError> {
-        if let Some(stored) = self.stored_recipient(tenant, &delivery.recipient_id).await? {
-            if !stored.recipient.active {
-                return Ok(Reproduced::Unwanted(PlainReason::Inactive.into()));
+        let Some(stored) = self.stored_recipient(tenant, &delivery.recipient_id).await? else {
+            return self.reproduce(tenant, delivery).await;
+        };
+        let person = &stored.recipient;
+        let address = person.address(delivery.channel);
+        let suppressed = match &address {
+            Some(address) => {
+                self.suppressed(tenant, &[(delivery.channel, address.clone())]).await?.contains(&true)
             }
-            let kind = Kind { category: delivery.category, channel: delivery.channel, reminder: None };
-            if !is_wanted(&stored.preferences, &self.settings(tenant).await?.preferences, &kind) {
-                return Ok(Reproduced::Unwanted(PlainReason::OptedOut.into()));
+            None => false,
+        };
+        let settings = self.settings(tenant).await?;
+        let kind = kind_of(delivery);
+        match objection(person, &stored.preferences, &settings.preferences, suppressed, &kind) {
+            None => {}
+            Some(PlainReason::NoAddress) => {
+                return Ok(Reproduced::Impossible(PlainReason::NoAddress.into(), None));
             }
-            if let Some(address) = stored.recipient.address(delivery.channel)
-                && self.suppressed(tenant, &[(delivery.channel, address)]).await?.contains(&true)
-            {
-                return Ok(Reproduced::Unwanted(PlainReason::Suppressed.into()));
-            }
+            Some(reason) => return Ok(Reproduced::Unwanted(reason.into())),
         }
-        self.reproduce(tenant, delivery).await
+        let open = delivery.channel == Channel::Whatsapp
+            && delivery.form != Some(Form::Template)
+            && self.window_is_open(tenant, person).await?;
+        self.reproduce_as(tenant, delivery, open).await
     }
 
-    /// Renders a delivery's message again.
+    /// A delivery's message as it was said, or would be said if its window were as it was at the last call.
     pub async fn reproduce(&self, tenant: &TenantId, delivery: &Delivery) -> Result<Reproduced, StoreError> {
+        self.reproduce_as(tenant, delivery, delivery.form == Some(Form::Text)).await
+    }
+
+    /// Renders a delivery's message again, for an open or a closed WhatsApp window. A text that has no approved template
+    /// beside it is answered all the same: the last look before the call keeps it back.
+    pub(crate) async fn reproduce_as(
+        &self,
+        tenant: &TenantId,
+        delivery: &Delivery,
+        window_open: bool,
+    ) -> Result<Reproduced, StoreError> {
         let gone = |what: &str| {
             Reproduced::Impossible(
                 Reason::Rejected("template".to_owned()),
@@ -71,12 +92,14 @@ impl Pipeline {
             return Ok(Reproduced::Impossible(PlainReason::NoAddress.into(), None));
         };
         let context = plan::context(&owner, &event, &delivery.recipient_id, recipient, delivery.created_at);
+        let locale = delivery.locale.as_deref().unwrap_or_default();
+        let text_only = template.template.locales.get(locale).is_some_and(LocaleParts::needs_window);
         let job = RenderJob {
             tenant: tenant.as_str(),
             template: &template,
-            locale: delivery.locale.as_deref().unwrap_or_default(),
+            locale,
             channel: delivery.channel,
-            window_open: false,
+            window_open: window_open || text_only,
             context: &context,
         };
         Ok(match self.renderer.render(&job) {
@@ -87,4 +110,9 @@ impl Pipeline {
             ),
         })
     }
+}
+
+/// What a delivery is, as preferences see it.
+pub(crate) fn kind_of(delivery: &Delivery) -> Kind<'_> {
+    Kind { category: delivery.category, channel: delivery.channel, reminder: delivery.reminder.as_deref() }
 }

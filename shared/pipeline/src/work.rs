@@ -1,6 +1,6 @@
 //! What travels in the queues. Bodies only: attributes of a queue message carry no personal data.
 
-use carillon_domain::{Address, Delivery, EventId, Priority, Rendered, TenantId};
+use carillon_domain::{Address, Delivery, EventId, JobId, Priority, Rendered, TenantId};
 use serde::{Deserialize, Serialize};
 
 use crate::parts::Part;
@@ -16,6 +16,17 @@ pub struct EventWork {
     /// Which part of its audience, when that is large; the whole event otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
+}
+
+/// On the jobs queue: a turn of a job.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobWork {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Which.
+    pub job_id: JobId,
+    /// Which turn this message is for, from 0.
+    pub turn: u32,
 }
 
 /// On the whatsapp and email queues: one provider call to make.
@@ -36,6 +47,14 @@ impl EventWork {
     #[must_use]
     pub fn message(&self, priority: Priority) -> Message {
         Message { body: json_text(self), group: group(&self.tenant, priority) }
+    }
+}
+
+impl JobWork {
+    /// The queue message.
+    #[must_use]
+    pub fn message(&self) -> Message {
+        Message { body: json_text(self), group: group(&self.tenant, Priority::default()) }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::panic::AssertUnwindSafe;
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use carillon_pipeline::WorkError;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
@@ -25,6 +25,19 @@ where
             };
             (id, outcome)
         }
+    });
+    answer(join_all(outcomes).await)
+}
+
+/// Works every message of a batch side by side, as it came.
+pub async fn raw<F>(event: SqsEvent, work: impl Fn(SqsMessage) -> F) -> SqsBatchResponse
+where
+    F: Future<Output = Result<(), WorkError>>,
+{
+    let outcomes = event.records.into_iter().map(|message| {
+        let id = message.message_id.clone().unwrap_or_default();
+        let working = work(message);
+        async move { (id, caught(working).await) }
     });
     answer(join_all(outcomes).await)
 }
@@ -86,7 +99,6 @@ fn answer(outcomes: Vec<(String, Result<(), WorkError>)>) -> SqsBatchResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use aws_lambda_events::event::sqs::SqsMessage;
 
     fn event(bodies: &[&str]) -> SqsEvent {
         let mut event = SqsEvent::default();

@@ -1,4 +1,4 @@
-//! `cargo run --release --bin load -- [events] [recipients] [kill every ms]`: a load on `carillon dev` with an account of
+//! `cargo run --release --bin load -- [events] [recipients] [kill every ms] [percent lost]`: a load on `carillon dev` with an account of
 //! every delivery. Prints the rate; exits 1 when anything was lost or silently doubled.
 
 #![expect(clippy::expect_used, reason = "a load that cannot go on ends here, saying why")]
@@ -19,17 +19,20 @@ async fn main() -> ExitCode {
         recipients: number(2, 10),
         posters: 16,
         kill_every: (kill_ms > 0).then(|| Duration::from_millis(kill_ms as u64)),
+        most_kills: usize::MAX,
+        lost_percent: u32::try_from(number(4, 0)).expect("a percentage"),
     };
     let folder = std::env::temp_dir().join(format!("carillon-load-{}", std::process::id()));
     let account = run(load, &folder).await;
     std::fs::remove_dir_all(&folder).expect("the folder of the load goes");
     let seconds = account.took.as_secs_f64();
     println!(
-        "{} events, {} deliveries in {seconds:.1} s: {:.0} deliveries/s; killed {} times; {:?}",
+        "{} events, {} deliveries in {seconds:.1} s: {:.0} deliveries/s; killed {} times; {} sent again; {:?}",
         account.events,
         account.deliveries,
         f64::from(u32::try_from(account.deliveries).unwrap_or(u32::MAX)) / seconds,
         account.kills,
+        account.resent,
         account.states
     );
     for fault in &account.faults {

@@ -2,6 +2,7 @@
 //! collected in November 2026. They name credentials and server failures as groups; the codes of those groups are
 //! the usual ones of AWS APIs, from general knowledge. Read by `provider.rs`; the pipeline acts on the class.
 
+use carillon_pipeline::ports::Meaning;
 use carillon_pipeline::ports::RefusalClass::{
     self, AccountStop, Ambiguous, Configuration, OurBug, Permanent, Throttle, Transient,
 };
@@ -16,27 +17,25 @@ pub struct Rule {
     pub code: &'static str,
     /// Words that its message must contain, in lower case; empty for any.
     pub words: &'static str,
-    /// What to do.
-    pub class: RefusalClass,
-    /// How long the developer guide asks to wait, in seconds.
-    pub wait_s: Option<u32>,
+    /// What it means and what to do.
+    pub meaning: Meaning,
 }
 
 const fn rule(code: &'static str, class: RefusalClass) -> Rule {
-    Rule { code, words: "", class, wait_s: None }
+    Rule { code, words: "", meaning: Meaning::of(class) }
 }
 
 /// Every error that is known; the first rule that fits counts, so words come before codes.
 pub const TABLE: &[Rule] = &[
-    Rule { code: "", words: "maximum sending rate exceeded", class: Throttle, wait_s: None },
+    Rule { code: "", words: "maximum sending rate exceeded", meaning: Meaning::of(Throttle) },
     // A moving 24 hours: the guide asks for at least ten minutes.
-    Rule { code: "", words: "daily message quota exceeded", class: Throttle, wait_s: Some(600) },
-    Rule { code: "MessageRejected", words: "not verified", class: Configuration, wait_s: None },
+    Rule { code: "", words: "daily message quota exceeded", meaning: Meaning::of(Throttle).waiting(600) },
+    Rule { code: "MessageRejected", words: "not verified", meaning: Meaning::of(Configuration) },
     rule("TooManyRequestsException", Throttle),
     rule("ThrottlingException", Throttle),
     rule("Throttling", Throttle),
     rule("RequestThrottled", Throttle),
-    rule("LimitExceededException", Throttle),
+    Rule { code: "LimitExceededException", words: "", meaning: Meaning::of(Throttle).alerting() },
     rule("AccountSuspendedException", AccountStop),
     rule("SendingPausedException", AccountStop),
     rule("MailFromDomainNotVerifiedException", Configuration),
@@ -68,25 +67,22 @@ pub const TABLE: &[Rule] = &[
     rule("UnrecognizedClientException", Configuration),
 ];
 
-/// The class of an error that SES answered, and how long to wait where the guide says so. An unknown code is judged by
-/// its status: our bug below 500, ambiguous from there on.
+/// The meaning of an error that SES answered. An unknown code is judged by its status: our bug below 500, which a person
+/// has to look at, ambiguous from there on.
 #[must_use]
-pub fn class(code: &str, message: &str, http_status: u16) -> (RefusalClass, Option<u32>) {
+pub fn meaning(code: &str, message: &str, http_status: u16) -> Meaning {
     let message = message.to_lowercase();
     let fits = |rule: &&Rule| (rule.code.is_empty() || rule.code == code) && message.contains(rule.words);
-    match TABLE.iter().find(fits) {
-        Some(rule) => (rule.class, rule.wait_s),
-        None => (class_of_status(http_status), None),
-    }
+    TABLE.iter().find(fits).map_or_else(|| meaning_of_status(http_status), |rule| rule.meaning)
 }
 
-/// The class of an error whose code is not known.
-fn class_of_status(http_status: u16) -> RefusalClass {
+/// The meaning of an error whose code is not known.
+fn meaning_of_status(http_status: u16) -> Meaning {
     match http_status {
-        401 | 403 => Configuration,
-        408 => Transient,
-        429 => Throttle,
-        500.. => Ambiguous,
-        _ => OurBug,
+        401 | 403 => Meaning::of(Configuration),
+        408 => Meaning::of(Transient),
+        429 => Meaning::of(Throttle),
+        500.. => Meaning::of(Ambiguous),
+        _ => Meaning::of(OurBug).alerting(),
     }
 }

@@ -18,9 +18,9 @@ use aws_sdk_sesv2::config::timeout::TimeoutConfig;
 use aws_sdk_sesv2::error::{BuildError, ProvideErrorMetadata, SdkError};
 use aws_sdk_sesv2::operation::RequestId;
 use aws_sdk_sesv2::operation::send_email::SendEmailError;
-use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageTag};
+use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message, MessageHeader, MessageTag};
 use carillon_domain::{Address, Rendered};
-use carillon_pipeline::ports::{Account, Answer, Call, Provider, Refusal, RefusalClass};
+use carillon_pipeline::ports::{Account, Answer, Call, Meaning, Provider, Refusal, RefusalClass};
 use hyper_util::client::legacy::Error as ClientError;
 
 use super::{TENANT_TAG, TOKEN_TAG, errors};
@@ -50,13 +50,32 @@ pub fn ses_client(shared: &SdkConfig, endpoint: Option<&str>) -> Client {
 #[derive(Debug, Clone)]
 pub struct SesProvider {
     client: Client,
+    public_url: Option<String>,
 }
 
 impl SesProvider {
     /// A provider on a client of [`ses_client`]: one that retries by itself would send twice.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, public_url: None }
+    }
+
+    /// The same provider, putting unsubscribe links (RFC 8058) below this address into the headers of emails.
+    #[must_use]
+    pub fn linking_to(mut self, public_url: Option<String>) -> Self {
+        self.public_url = public_url.map(|url| url.trim_end_matches('/').to_owned());
+        self
+    }
+
+    /// The headers of an email; none without a link.
+    fn headers(&self, call: &Call<'_>) -> Result<Option<Vec<MessageHeader>>, BuildError> {
+        let (Some(url), Some(token)) = (&self.public_url, &call.unsubscribe) else { return Ok(None) };
+        let header =
+            |name: &str, value: String| MessageHeader::builder().name(name).value(value).build();
+        Ok(Some(vec![
+            header("List-Unsubscribe", format!("<{url}/u/{token}>"))?,
+            header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned())?,
+        ]))
     }
 }
 
@@ -70,7 +89,8 @@ impl Provider for SesProvider {
         let Rendered::Email { subject, html, text } = call.message else {
             return never_built("the message is not an email");
         };
-        let Ok(content) = content(subject, html, text) else {
+        let headers = self.headers(call);
+        let Ok(content) = headers.and_then(|headers| content(subject, html, text, headers)) else {
             return never_built("the email cannot be built");
         };
         let (Ok(token), Ok(tenant)) = (tag(TOKEN_TAG, &call.token.to_string()), tag(TENANT_TAG, call.tenant))
@@ -96,9 +116,15 @@ impl Provider for SesProvider {
     }
 }
 
-fn content(subject: &str, html: &str, text: &str) -> Result<EmailContent, BuildError> {
+fn content(
+    subject: &str,
+    html: &str,
+    text: &str,
+    headers: Option<Vec<MessageHeader>>,
+) -> Result<EmailContent, BuildError> {
     let body = Body::builder().html(utf8(html)?).text(utf8(text)?).build();
-    Ok(EmailContent::builder().simple(Message::builder().subject(utf8(subject)?).body(body).build()).build())
+    let message = Message::builder().subject(utf8(subject)?).body(body).set_headers(headers).build();
+    Ok(EmailContent::builder().simple(message).build())
 }
 
 fn utf8(data: &str) -> Result<Content, BuildError> {
@@ -137,14 +163,13 @@ fn service_error(error: &SdkError<SendEmailError>, http_status: u16, to: &str) -
         // A gateway answered instead of SES, who may have accepted.
         return Answer::Unknown { detail: format!("HTTP {http_status} without a readable answer") };
     };
-    let (class, retry_after_s) = errors::class(&code, message, http_status);
     Answer::Refused(Refusal {
-        class,
+        meaning: errors::meaning(&code, message, http_status),
         http_status,
         code,
         trace_id: error.request_id().map(|id| id.chars().take(64).collect()),
         detail: masked(message, &[to]),
-        retry_after_s,
+        retry_after_s: None,
     })
 }
 
@@ -184,7 +209,7 @@ fn never_built(detail: &str) -> Answer {
 /// A refusal of our own; there is no HTTP status.
 fn local_refusal(class: RefusalClass, code: &str, detail: &str) -> Answer {
     Answer::Refused(Refusal {
-        class,
+        meaning: Meaning::of(class),
         http_status: 0,
         code: code.to_owned(),
         trace_id: None,

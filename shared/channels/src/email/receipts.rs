@@ -23,6 +23,7 @@ pub fn parse(record: &Value, received_at: Timestamp) -> Receipts {
             kind: said.kind,
             at: time(&said.about["timestamp"]).or_else(|| time(&mail["timestamp"])).unwrap_or(received_at),
             code: said.code,
+            meaning: None,
             detail: said.detail,
             address: mail["destination"][0].as_str().map(|address| Address::Email(address.to_owned())),
         }),

@@ -22,8 +22,8 @@ pub(crate) fn texts(part: &EmailPart) -> Vec<(String, &str)> {
     texts
 }
 
-/// The email.
-pub(crate) fn render(part: &EmailPart, fill: Fill<'_>) -> Result<Rendered, RenderError> {
+/// The email. `styled`: what the HTML is filled from has its styles in its elements already.
+pub(crate) fn render(part: &EmailPart, styled: bool, fill: Fill<'_>) -> Result<Rendered, RenderError> {
     let subject = fill(SUBJECT)?;
     if let Some(detail) = subject_fault(&subject) {
         return Err(RenderError { part: SUBJECT.to_owned(), detail });
@@ -32,7 +32,8 @@ pub(crate) fn render(part: &EmailPart, fill: Fill<'_>) -> Result<Rendered, Rende
     if html.trim().is_empty() {
         return Err(RenderError { part: HTML.to_owned(), detail: "is empty".to_owned() });
     }
-    let html = css::inlined(html).map_err(|detail| RenderError { part: HTML.to_owned(), detail })?;
+    let html = if styled { Ok(html) } else { css::inlined(html) };
+    let html = html.map_err(|detail| RenderError { part: HTML.to_owned(), detail })?;
     let text = match &part.text {
         Some(_) => fill(TEXT)?,
         None => html_text::of(&html),

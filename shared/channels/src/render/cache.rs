@@ -9,6 +9,7 @@ use carillon_pipeline::ports::{RenderError, RenderJob};
 use minijinja::{Environment, Value};
 
 use super::engine;
+use crate::email;
 
 /// Parsed locales to keep: more than a busy minute needs, and few enough for a small function's memory.
 const KEPT: usize = 256;
@@ -18,18 +19,27 @@ const KEPT: usize = 256;
 pub(crate) struct Parsed {
     parts: LocaleParts,
     environment: Environment<'static>,
+    styled: bool,
 }
 
 impl Parsed {
     fn new(blank: &Environment<'static>, locale: &str, parts: &LocaleParts) -> Result<Self, RenderError> {
         let mut environment = blank.clone();
         engine::speak(&mut environment, locale);
+        let mut styled = false;
         for (part, text) in super::texts(parts) {
+            let html = if part == email::render::HTML { super::styled::styled(text) } else { None };
+            styled |= html.is_some();
             environment
-                .add_template_owned(part.clone(), text.to_owned())
+                .add_template_owned(part.clone(), html.unwrap_or_else(|| text.to_owned()))
                 .map_err(|e| RenderError { part, detail: engine::reason(&e) })?;
         }
-        Ok(Self { parts: parts.clone(), environment })
+        Ok(Self { parts: parts.clone(), environment, styled })
+    }
+
+    /// Whether the email's styles are in its elements as soon as it is filled.
+    pub(crate) fn is_styled(&self) -> bool {
+        self.styled
     }
 
     /// The text of a part with its variables filled in.

@@ -1,10 +1,10 @@
 //! The `<style>` blocks of an email move into the elements' `style` attributes, because many mail readers ignore the
 //! blocks. What cannot be inlined (media queries, `:hover`) stays in its block. Read by `email/render.rs`.
 //!
-//! This is done to the rendered HTML, at each rendering, and not once to the template: an HTML parser does not carry
-//! template tags through. It moves `{% for %}` out of a `<table>`, takes `{% if %}` inside a tag for attributes, and
-//! drops the doctype behind a leading `{% set %}`. So only HTML with a `<style>` block pays (for a usual email more than
-//! all of its other rendering); one with inline styles, as in the packs, does not.
+//! This is done to the rendered HTML, at each rendering, unless [`super::styled`] could do it to the template. An HTML
+//! parser does not carry template tags through: it moves `{% for %}` out of a `<table>`, takes `{% if %}` inside a tag
+//! for attributes, and drops the doctype behind a leading `{% set %}`. It costs more than all other rendering of a usual
+//! email; HTML without a `<style>` block does not pay.
 
 use css_inline::CSSInliner;
 
@@ -45,12 +45,12 @@ pub(crate) fn inlined(html: String) -> Result<String, String> {
 }
 
 /// Cheap, because it is asked for every email.
-fn mentions_style(html: &str) -> bool {
+pub(super) fn mentions_style(html: &str) -> bool {
     tags(html, b"style").next().is_some()
 }
 
 /// Where tags of this name begin.
-fn tags(html: &str, name: &'static [u8]) -> impl Iterator<Item = usize> {
+pub(super) fn tags(html: &str, name: &'static [u8]) -> impl Iterator<Item = usize> {
     let found = |at: usize| html.as_bytes().get(at + 1..=at + name.len());
     html.match_indices('<')
         .map(|(at, _)| at)

@@ -70,7 +70,7 @@ pub(super) enum Piece<'a> {
 pub(super) struct Tag<'a> {
     pub(super) name: String,
     pub(super) closes: bool,
-    attributes: &'a str,
+    pub(super) attributes: &'a str,
 }
 
 impl Tag<'_> {
@@ -85,23 +85,37 @@ impl Tag<'_> {
 
     /// The value of an attribute, decoded.
     fn attribute(&self, wanted: &str) -> Option<String> {
-        let mut rest = self.attributes.trim_start();
-        while !rest.is_empty() {
+        let found = self.attributes().find(|a| a.valued && a.name.eq_ignore_ascii_case(wanted));
+        found.map(|attribute| decoded(attribute.value))
+    }
+
+    /// The attributes in their order.
+    pub(super) fn attributes(&self) -> impl Iterator<Item = Attribute<'_>> {
+        let all = self.attributes;
+        let mut rest = all.trim_start();
+        std::iter::from_fn(move || {
+            let start = all.len() - rest.len();
             let end = rest.find(|c: char| c == '=' || c.is_whitespace()).unwrap_or(rest.len());
             let (name, after) = rest.split_at(end);
-            let after = after.trim_start();
-            let Some(value) = after.strip_prefix('=') else {
-                rest = after;
-                continue;
-            };
-            let (value, after) = attribute_value(value.trim_start());
-            if name.eq_ignore_ascii_case(wanted) {
-                return Some(decoded(value));
-            }
+            let value = after.trim_start().strip_prefix('=').map(str::trim_start);
+            let (text, after) = value.map_or(("", after), attribute_value);
+            let at = start..all.len() - after.len();
             rest = after.trim_start();
-        }
-        None
+            let quoted = value.is_some_and(|value| value.starts_with(['"', '\'']));
+            (!at.is_empty()).then_some(Attribute { name, value: text, valued: value.is_some(), quoted, at })
+        })
     }
+}
+
+/// An attribute of a tag.
+pub(super) struct Attribute<'a> {
+    pub(super) name: &'a str,
+    /// As it is written.
+    pub(super) value: &'a str,
+    valued: bool,
+    pub(super) quoted: bool,
+    /// Where it is among the attributes.
+    pub(super) at: std::ops::Range<usize>,
 }
 
 fn attribute_value(text: &str) -> (&str, &str) {

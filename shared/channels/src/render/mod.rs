@@ -8,6 +8,9 @@ pub(crate) mod engine;
 mod entities;
 mod filters;
 pub(crate) mod html_text;
+mod segments;
+mod selectors;
+mod styled;
 
 use std::sync::Arc;
 
@@ -131,7 +134,10 @@ impl Renderer for MinijinjaRenderer {
                 let part = parts.whatsapp.as_ref().ok_or_else(no_part)?;
                 whatsapp::render::render(part, job.window_open, &fill)
             }
-            Channel::Email => email::render::render(parts.email.as_ref().ok_or_else(no_part)?, &fill),
+            Channel::Email => {
+                let part = parts.email.as_ref().ok_or_else(no_part)?;
+                email::render::render(part, parsed.is_styled(), &fill)
+            }
             Channel::InApp => in_app::render::render(parts.in_app.as_ref().ok_or_else(no_part)?, &fill),
         }?;
         fits_in_a_queue(job.channel, rendered)

@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use carillon_pipeline::ports::RefusalClass::{
     self, AccountStop, Ambiguous, Configuration, Hold, OurBug, Permanent, Throttle, Transient,
 };
+use carillon_pipeline::ports::{Meaning, Remedy};
 
 /// When [`TABLE`] was transcribed from its source.
 pub const AS_OF: &str = "2026-11-20";
@@ -18,18 +19,23 @@ pub const AS_OF: &str = "2026-11-20";
 pub struct Rule {
     /// The codes.
     pub codes: RangeInclusive<i64>,
-    /// What to do.
-    pub class: RefusalClass,
+    /// What it means and what to do.
+    pub meaning: Meaning,
     /// What Meta means, in a few words.
-    pub meaning: &'static str,
+    pub words: &'static str,
 }
 
-const fn rule(code: i64, class: RefusalClass, meaning: &'static str) -> Rule {
-    rules(code..=code, class, meaning)
+const fn rule(code: i64, class: RefusalClass, words: &'static str) -> Rule {
+    rules(code..=code, class, words)
 }
 
-const fn rules(codes: RangeInclusive<i64>, class: RefusalClass, meaning: &'static str) -> Rule {
-    Rule { codes, class, meaning }
+const fn rules(codes: RangeInclusive<i64>, class: RefusalClass, words: &'static str) -> Rule {
+    Rule { codes, meaning: Meaning::of(class), words }
+}
+
+/// A rule whose meaning is more than its class.
+const fn special(code: i64, meaning: Meaning, words: &'static str) -> Rule {
+    Rule { codes: code..=code, meaning, words }
 }
 
 /// Every code that is known. Where the source leaves two classes open, or its class would do more than its action asks,
@@ -50,7 +56,7 @@ pub const TABLE: &[Rule] = &[
     rule(80_007, Throttle, "rate of the business account"),
     rule(130_429, Throttle, "throughput of the business number"),
     rule(130_472, Permanent, "the user is part of an experiment"),
-    rule(130_497, Permanent, "messages to that country are not allowed"),
+    special(130_497, Meaning::of(Permanent).alerting(), "messages to that country are not allowed"),
     // Comes with 500: the message may be on its way.
     rule(131_000, Ambiguous, "something went wrong"),
     rule(131_005, Configuration, "access denied"),
@@ -58,81 +64,111 @@ pub const TABLE: &[Rule] = &[
     rule(131_009, OurBug, "parameter value bad"),
     rule(131_016, Transient, "service unavailable"),
     rule(131_021, Permanent, "sender and recipient are the same"),
-    rule(131_026, Permanent, "undeliverable"),
+    special(131_026, Meaning::of(Permanent).with(Remedy::CountUnreachable), "undeliverable"),
     rule(131_030, Configuration, "test number: the recipient is not on its list"),
     rule(131_031, AccountStop, "account locked"),
     rule(131_037, Configuration, "display name not approved"),
     rule(131_042, Configuration, "payment problem"),
     rule(131_044, Configuration, "credit or payment problem"),
     rule(131_045, Configuration, "number not registered, or its certificate"),
-    rule(131_047, Permanent, "more than 24 hours since the user's last message"),
+    special(
+        131_047,
+        Meaning::of(Permanent).with(Remedy::AsTemplate),
+        "more than 24 hours since the user's last message",
+    ),
     // Stops the number for hours and wants a person: a stop rather than a hold.
-    rule(131_048, AccountStop, "spam rate limit"),
-    rule(131_049, Hold, "held back for ecosystem health"),
-    rule(131_050, Permanent, "the user stopped marketing messages"),
+    special(131_048, Meaning::of(AccountStop).waiting(3_600), "spam rate limit"),
+    // Every call within a day makes the hold longer.
+    special(131_049, Meaning::of(Hold).waiting(86_400), "held back for ecosystem health"),
+    special(
+        131_050,
+        Meaning::of(Permanent).with(Remedy::NoMoreMarketing),
+        "the user stopped marketing messages",
+    ),
     rule(131_051, OurBug, "unsupported type"),
     // About received media only; never an answer to what is sent here.
     rule(131_052, OurBug, "could not download inbound media"),
     // One retry could help if a media link was down; no media is sent here.
     rule(131_053, OurBug, "media upload or link failed"),
     rule(131_055, Configuration, "method not allowed"),
-    rule(131_056, Throttle, "rate of this sender and recipient"),
-    rule(131_057, Throttle, "account in maintenance"),
+    special(131_056, Meaning::of(Throttle).of_pair(), "rate of this sender and recipient"),
+    special(131_057, Meaning::of(Throttle).waiting(60), "account in maintenance"),
     rule(131_062, Permanent, "user id not supported for this message"),
     rule(131_063, Configuration, "marketing disabled on this API"),
     rule(131_064, AccountStop, "limit from misclassified templates"),
     rule(132_000, OurBug, "parameter count mismatch"),
     // About one template: halting the whole channel, as for other configuration, would stop the others too.
-    rule(132_001, OurBug, "template or language does not exist or is not approved"),
+    special(
+        132_001,
+        Meaning::of(OurBug).alerting(),
+        "template or language does not exist or is not approved",
+    ),
     rule(132_005, OurBug, "rendered text too long"),
     rule(132_007, OurBug, "content violates policy"),
     rule(132_008, OurBug, "parameter format mismatch"),
     rule(132_012, OurBug, "parameter format mismatch"),
-    rule(132_015, Hold, "template paused for low quality"),
+    // First for three hours, then for six, then for good; the webhook about its status says when.
+    special(
+        132_015,
+        Meaning::of(Hold).with(Remedy::TemplatePaused).waiting(10_800),
+        "template paused for low quality",
+    ),
     // The source says configuration, and dead-letter: as 132001, it ends this message and other templates go on.
-    rule(132_016, OurBug, "template disabled for good"),
+    special(132_016, Meaning::of(OurBug).alerting(), "template disabled for good"),
     rule(132_068, Hold, "flow blocked"),
     rule(132_069, Throttle, "flow throttled"),
     rule(133_000, Configuration, "number registration incomplete"),
     rule(133_004, Transient, "server temporarily unavailable"),
     rules(133_005..=133_006, Configuration, "number PIN or verification"),
     rules(133_008..=133_009, Configuration, "too many PIN tries"),
-    rule(133_010, Hold, "number not registered"),
+    rule(133_010, Configuration, "number not registered"),
     rule(133_015, Configuration, "number deleted too recently"),
     rule(133_016, Throttle, "too many registrations"),
     rule(134_011, Configuration, "payment terms not accepted"),
     rule(134_100, OurBug, "not a marketing template"),
-    rule(134_101, Transient, "template still syncing"),
+    special(134_101, Meaning::of(Hold).waiting(600), "template still syncing"),
     rule(134_102, Configuration, "template not available on this API"),
     rule(135_000, OurBug, "generic user error"),
     rule(137_000, Permanent, "identity key mismatch"),
 ];
 
-/// The class of a code that is in [`TABLE`].
+/// The meaning of a code that is in [`TABLE`].
 #[must_use]
-pub fn known(code: i64) -> Option<RefusalClass> {
-    TABLE.iter().find(|rule| rule.codes.contains(&code)).map(|rule| rule.class)
+pub fn known(code: i64) -> Option<Meaning> {
+    TABLE.iter().find(|rule| rule.codes.contains(&code)).map(|rule| rule.meaning)
 }
 
-/// The class of an error that Meta answered. An unknown code is our bug when the status says that the request is
-/// wrong, transient when Meta says so, and ambiguous when the server failed.
+/// The meaning of an error that Meta answered. An unknown code is our bug when the status says that the request is
+/// wrong, which a person has to look at, transient when Meta says so, and ambiguous when the server failed.
 #[must_use]
-pub fn class(code: i64, http_status: u16, is_transient: bool) -> RefusalClass {
+pub fn meaning(code: i64, http_status: u16, is_transient: bool) -> Meaning {
     known(code).unwrap_or(match http_status {
-        500.. => Ambiguous,
-        _ if is_transient => Transient,
-        status => class_of_status(status),
+        500.. => Meaning::of(Ambiguous),
+        _ if is_transient => Meaning::of(Transient),
+        status => meaning_of_status(status),
     })
 }
 
-/// The class of a refusal that names no code: something in front of Meta answered, and nothing was sent.
+/// The meaning of a code that came in a receipt, which says surely that the message did not arrive: an unknown one
+/// ends it.
 #[must_use]
-pub fn class_of_status(http_status: u16) -> RefusalClass {
+pub fn later_meaning(code: i64) -> Meaning {
+    let meaning = known(code).unwrap_or(Meaning::of(Permanent));
+    match meaning.class {
+        // What was in doubt as an answer is certain as a receipt.
+        Ambiguous => Meaning { class: Transient, ..meaning },
+        _ => meaning,
+    }
+}
+
+/// The meaning of a refusal that names no code: something in front of Meta answered, and nothing was sent.
+#[must_use]
+pub fn meaning_of_status(http_status: u16) -> Meaning {
     match http_status {
-        401 | 403 | 407 => Configuration,
-        408 | 425 => Transient,
-        429 => Throttle,
-        500.. => Ambiguous,
-        _ => OurBug,
+        401 | 403 | 407 => Meaning::of(Configuration),
+        408 | 425 => Meaning::of(Transient),
+        429 => Meaning::of(Throttle),
+        500.. => Meaning::of(Ambiguous),
+        _ => Meaning::of(OurBug).alerting(),
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use carillon_domain::rendered::RenderedParameters;
 use carillon_domain::{Address, Rendered};
-use carillon_pipeline::ports::{Account, Answer, Call, Provider, Refusal, RefusalClass};
+use carillon_pipeline::ports::{Account, Answer, Call, Meaning, Provider, Refusal, RefusalClass};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, Request, Response, Url};
 use serde_json::{Value, json};
@@ -151,7 +151,7 @@ async fn answered(call: &Call<'_>, response: Response) -> Answer {
             return Answer::Unknown { detail: format!("HTTP {http_status} without a readable answer") };
         }
         (None, _) => Refusal {
-            class: errors::class_of_status(http_status),
+            meaning: errors::meaning_of_status(http_status),
             http_status,
             code: http_status.to_string(),
             trace_id: None,
@@ -168,7 +168,7 @@ fn graph_refusal(call: &Call<'_>, code: i64, error: &Value, http_status: u16) ->
     let words = [&error["message"], &error["error_data"]["details"]].map(|v| v.as_str().unwrap_or_default());
     let is_transient = error["is_transient"].as_bool().unwrap_or(false);
     Refusal {
-        class: errors::class(code, http_status, is_transient),
+        meaning: errors::meaning(code, http_status, is_transient),
         http_status,
         code: code.to_string(),
         trace_id: error["fbtrace_id"].as_str().map(|id| id.chars().take(64).collect()),
@@ -224,7 +224,7 @@ fn hidden(call: &Call<'_>, text: &str) -> String {
 /// A request that was never made, because of something here. There is no HTTP status.
 fn never_built(detail: &str) -> Answer {
     Answer::Refused(Refusal {
-        class: RefusalClass::OurBug,
+        meaning: Meaning::of(RefusalClass::OurBug),
         http_status: 0,
         code: "request".to_owned(),
         trace_id: None,

@@ -4,6 +4,7 @@
 use carillon_domain::{ReceiptKind, Timestamp};
 use serde_json::Value;
 
+use super::errors::later_meaning;
 use crate::detail::masked;
 use crate::receipt::{ParsedReceipt, Receipts, kind_name, message_id};
 
@@ -34,12 +35,14 @@ fn kind(status: &str) -> Option<ReceiptKind> {
 
 fn receipt(status: &Value, kind: ReceiptKind, received_at: Timestamp) -> ParsedReceipt {
     let error = Some(&status["errors"][0]).filter(|e| e.is_object() && kind == ReceiptKind::Failed);
+    let code = error.and_then(|e| integer(&e["code"]));
     ParsedReceipt {
         token: status["biz_opaque_callback_data"].as_str().and_then(|text| text.parse().ok()),
         provider_message_id: status["id"].as_str().and_then(message_id),
         kind,
         at: seconds(&status["timestamp"]).unwrap_or(received_at),
-        code: error.and_then(|e| integer(&e["code"])).map(|code| code.to_string()),
+        code: code.map(|code| code.to_string()),
+        meaning: code.map(later_meaning),
         detail: error.and_then(|e| detail(e, status)),
         address: None,
     }
@@ -60,6 +63,6 @@ fn integer(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
 }
 
-fn seconds(value: &Value) -> Option<Timestamp> {
+pub(super) fn seconds(value: &Value) -> Option<Timestamp> {
     Timestamp::from_second(integer(value)?).ok()
 }

@@ -50,7 +50,7 @@ async fn called_with(config: &SdkConfig, url: &str, to: &Address, message: &Rend
     };
     let token: Token = TOKEN.parse().unwrap();
     let provider = SesProvider::new(ses_client(config, Some(url)));
-    provider.call(&Call { tenant: "acme", account: &account, to, message, token: &token }).await
+    provider.call(&Call { tenant: "acme", account: &account, to, message, token: &token, unsubscribe: None }).await
 }
 
 async fn called(url: &str) -> Answer {
@@ -125,7 +125,7 @@ async fn every_class_of_error_is_told_by_its_code_and_words_and_never_repeated()
         let ses = Answering::with(status, &[("x-amzn-requestid", "req-1")], &body).await;
         let answer = called(&ses.url).await;
         let Answer::Refused(refused) = answer else { panic!("{code} {answer:?}") };
-        assert_eq!((refused.class, refused.retry_after_s), (class, wait_s), "{code} {message}");
+        assert_eq!((refused.meaning.class, refused.meaning.wait_s), (class, wait_s), "{code} {message}");
         assert_eq!((refused.code.as_str(), refused.http_status), (code, status));
         assert_eq!(refused.trace_id.as_deref(), Some("req-1"));
         assert_eq!(ses.asked().len(), 1, "{code} was repeated");
@@ -171,7 +171,7 @@ async fn missing_credentials_are_a_fault_of_the_configuration() {
     else {
         panic!()
     };
-    assert_eq!((refused.class, refused.code.as_str()), (RefusalClass::Configuration, "credentials"));
+    assert_eq!((refused.meaning.class, refused.code.as_str()), (RefusalClass::Configuration, "credentials"));
 }
 
 #[tokio::test]
@@ -183,7 +183,7 @@ async fn what_cannot_be_an_email_is_our_bug_and_is_not_made() {
         let Answer::Refused(refused) = called_with(&shared(true), &ses.url, to, message).await else {
             panic!()
         };
-        assert_eq!(refused.class, RefusalClass::OurBug);
+        assert_eq!(refused.meaning.class, RefusalClass::OurBug);
     }
     assert!(ses.asked().is_empty());
 }
@@ -191,7 +191,6 @@ async fn what_cannot_be_an_email_is_our_bug_and_is_not_made() {
 #[test]
 fn each_rule_of_the_table_can_be_reached() {
     for rule in errors::TABLE {
-        let (class, wait_s) = errors::class(rule.code, rule.words, 400);
-        assert_eq!((class, wait_s), (rule.class, rule.wait_s), "{rule:?}");
+        assert_eq!(errors::meaning(rule.code, rule.words, 400), rule.meaning, "{rule:?}");
     }
 }

@@ -52,6 +52,7 @@ fn the_statuses_of_a_webhook_become_receipts() {
             kind: sent,
             at: at("2026-11-20T10:00:01Z"),
             code: None,
+            meaning: None,
             detail: None,
             address: None
         }
@@ -107,6 +108,7 @@ fn a_bounce_names_its_type_its_status_and_where_it_went() {
             kind: ReceiptKind::Bounced,
             at: at("2026-11-20T10:00:05Z"),
             code: Some("Permanent/General".to_owned()),
+            meaning: None,
             detail: Some("status 5.1.1".to_owned()),
             address: Some(Address::Email("ada@example.com".to_owned()))
         }]

@@ -1,8 +1,10 @@
 //! `carillon dev`: the whole cloud in one process. The Lambda handlers themselves, on the DynamoDB adapter against an
 //! embedded engine, queues and fake providers on one SQLite file. What was accepted survives `kill -9`.
 
+mod dead;
 mod http;
 mod identity;
+mod providers;
 mod store;
 
 use std::convert::Infallible;
@@ -12,10 +14,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_channels::{MinijinjaRenderer, SesProvider, WhatsappProvider, email};
+use carillon_channels::MinijinjaRenderer;
 use carillon_domain::ids::HashKey;
 use carillon_pipeline::Pipeline;
-use carillon_pipeline::bootstrap::{HASH_KEY, WHATSAPP_APP_SECRET, ensure_secret};
+use carillon_pipeline::bootstrap::{HASH_KEY, ensure_secret};
 use carillon_pipeline::context::Remembered;
 use carillon_pipeline::ports::{Clock, Entropy, Provider, Queue, Secrets};
 use carillon_runtime::{SystemClock, SystemEntropy, outbound};
@@ -23,7 +25,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::fakes::{Delays, EventSink, FakeGraph, FakeSes, GraphSettings};
+use crate::clock::activity::Activity;
+use crate::clock::{self, ClockSetting, TimeKeeper, VirtualClock};
 use crate::journal::Journal;
 use crate::outbox::pages;
 use crate::queues::{LocalQueues, QueueSettings, poll};
@@ -51,6 +54,8 @@ pub struct Settings {
     pub whatsapp_url: Option<String>,
     /// Another SES than the built-in fake.
     pub ses_url: Option<String>,
+    /// Which time it has.
+    pub clock: ClockSetting,
 }
 
 /// Why the cloud did not start: what was attempted, and the cause.
@@ -80,6 +85,7 @@ pub struct Cloud {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     store: store::Store,
+    hand: Option<Arc<VirtualClock>>,
 }
 
 impl Cloud {
@@ -88,7 +94,8 @@ impl Cloud {
     /// # Errors
     /// When the port is taken, or the data folder cannot be used.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+        let (clock, hand) = clock_of(settings.clock);
+        let entropy = Arc::new(SystemEntropy);
         let listener = TcpListener::bind(settings.listen).await;
         let listener = listener.doing(format!("listening on {}", settings.listen))?;
         let url = format!("http://{}", listener.local_addr().doing("reading the address listened on")?);
@@ -125,13 +132,12 @@ impl Cloud {
         });
         let ready = identity::first_tenant(&pipeline, &url).await.doing("making the first tenant")?;
         let (stop, stopping) = watch::channel(false);
-        let mut cloud = Self { ready, pipeline, queues, stop, tasks: JoinSet::new(), store };
+        let mut cloud = Self { ready, pipeline, queues, stop, tasks: JoinSet::new(), store, hand };
         let client = outbound::client().doing("setting up the HTTP client")?;
         let world = World { journal, clock, entropy, client, stopping };
-        let whatsapp: Arc<dyn Provider> = cloud.whatsapp(&world, settings.whatsapp_url).await?;
-        let email: Arc<dyn Provider> = cloud.email(&world, settings.ses_url).await?;
-        cloud.serve(&world, listener)?;
-        cloud.consume(&world, whatsapp, email);
+        let providers = cloud.providers(&world, settings.whatsapp_url, settings.ses_url).await?;
+        cloud.serve(&world, listener, providers.dev)?;
+        cloud.consume(&world, providers.whatsapp, providers.email);
         Ok(cloud)
     }
 
@@ -160,70 +166,28 @@ impl Cloud {
     pub async fn stop(mut self) {
         // Everybody who listens is in `tasks`; when they are gone already there is nobody to tell.
         self.stop.send_replace(true);
+        if let Some(clock) = &self.hand {
+            clock.stop();
+        }
         while self.tasks.join_next().await.is_some() {}
         self.store.stop().await;
     }
 
-    async fn whatsapp(
+    fn serve(
         &mut self,
         world: &World,
-        url: Option<String>,
-    ) -> Result<Arc<dyn Provider>, StartError> {
-        let url = if let Some(url) = url {
-            url
-        } else {
-            let secret =
-                self.pipeline.secrets.get(WHATSAPP_APP_SECRET).await.doing("reading the app secret")?;
-            let settings = GraphSettings {
-                webhook_url: format!("{}/webhooks/whatsapp", self.ready.url),
-                app_secret: secret.into_iter().next().unwrap_or_default(),
-                waba_id: "100000000000001".to_owned(),
-                display_phone_number: "12025550100".to_owned(),
-                delays: Delays::default(),
-            };
-            let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
-            let fake = FakeGraph::new(world.journal.clone(), clock, entropy, world.client.clone(), settings);
-            self.tasks.spawn(Arc::clone(&fake).post_receipts(world.stopping.clone()));
-            self.stand_in(world, fake.router()).await?
-        };
-        Ok(Arc::new(WhatsappProvider::new(world.client.clone(), url)))
-    }
-
-    async fn email(&mut self, world: &World, url: Option<String>) -> Result<Arc<dyn Provider>, StartError> {
-        let url = if let Some(url) = url {
-            url
-        } else {
-            let queues = Arc::clone(&self.queues);
-            // EventBridge puts the event on the receipts queue as it is.
-            let sink: EventSink = Arc::new(move |event| {
-                let queues = Arc::clone(&queues);
-                Box::pin(async move {
-                    queues
-                        .send_raw(Queue::Receipts, event.to_string())
-                        .await
-                        .map_err(|error| error.to_string())
-                })
-            });
-            let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
-            let fake = FakeSes::new(world.journal.clone(), clock, entropy, sink, Delays::default());
-            self.tasks.spawn(Arc::clone(&fake).post_receipts(world.stopping.clone()));
-            self.stand_in(world, fake.router()).await?
-        };
-        let config = carillon_aws::clients::at_endpoint(&url);
-        Ok(Arc::new(SesProvider::new(email::provider::ses_client(&config, Some(&url)))))
-    }
-
-    /// Serves a fake provider on an address of its own, as the real one has.
-    async fn stand_in(&mut self, world: &World, router: axum::Router) -> Result<String, StartError> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.doing("listening for a fake provider")?;
-        let address = listener.local_addr().doing("reading a fake provider's address")?;
-        self.tasks.spawn(http::serve(listener, router, world.stopping.clone()));
-        Ok(format!("http://{address}"))
-    }
-
-    fn serve(&mut self, world: &World, listener: TcpListener) -> Result<(), StartError> {
-        let dev = pages::outbox(world.journal.clone()).merge(pages::queues(Arc::clone(&self.queues)));
-        let router = http::router(&self.pipeline, dev).doing("routing the API")?;
+        listener: TcpListener,
+        providers: axum::Router,
+    ) -> Result<(), StartError> {
+        let keeper = self.hand.clone().map(|clock| {
+            TimeKeeper::of(clock, world.journal.clone(), self.queues.clone(), self.pipeline.clone())
+        });
+        let dev = pages::outbox(world.journal.clone())
+            .merge(pages::queues(Arc::clone(&self.queues)))
+            .merge(clock::endpoint::routes(world.clock.clone(), keeper))
+            .merge(providers);
+        let router = http::router(&self.pipeline, dev, self.queues.activity());
+        let router = router.doing("routing the API")?;
         self.tasks.spawn(http::serve(listener, router, world.stopping.clone()));
         Ok(())
     }
@@ -234,18 +198,20 @@ impl Cloud {
         let pipeline = Arc::clone(&self.pipeline);
         let queues = &self.queues;
         let stopping = || world.stopping.clone();
+        // On a virtual clock each message is a piece of work of its own: one that sleeps must not hide the others' work.
+        let (batch, consumers) = if self.hand.is_some() { (1, BATCH * CONCURRENCY) } else { (BATCH, CONCURRENCY) };
         let p = Arc::clone(&pipeline);
-        self.tasks.spawn(poll(queues.clone(), Queue::Events, BATCH, CONCURRENCY, stopping(), move |event| {
+        self.tasks.spawn(poll(queues.clone(), Queue::Events, batch, consumers, stopping(), move |event| {
             let p = Arc::clone(&p);
             async move { Ok::<_, Infallible>(fan_out::handle(&p, event).await) }
         }));
         let (p, provider) = (Arc::clone(&pipeline), whatsapp);
-        self.tasks.spawn(poll(queues.clone(), Queue::Whatsapp, BATCH, CONCURRENCY, stopping(), move |event| {
+        self.tasks.spawn(poll(queues.clone(), Queue::Whatsapp, batch, consumers, stopping(), move |event| {
             let (p, provider) = (Arc::clone(&p), Arc::clone(&provider));
             async move { Ok::<_, Infallible>(deliver_whatsapp::handle(&p, provider.as_ref(), event).await) }
         }));
         let (p, provider) = (Arc::clone(&pipeline), email);
-        self.tasks.spawn(poll(queues.clone(), Queue::Email, BATCH, CONCURRENCY, stopping(), move |event| {
+        self.tasks.spawn(poll(queues.clone(), Queue::Email, batch, consumers, stopping(), move |event| {
             let (p, provider) = (Arc::clone(&p), Arc::clone(&provider));
             async move { Ok::<_, Infallible>(deliver_email::handle(&p, provider.as_ref(), event).await) }
         }));
@@ -253,15 +219,21 @@ impl Cloud {
         self.tasks.spawn(poll(
             queues.clone(),
             Queue::Receipts,
-            BATCH,
-            CONCURRENCY,
+            batch,
+            consumers,
             stopping(),
             move |event| {
                 let p = Arc::clone(&p);
                 async move { Ok::<_, Infallible>(receipts::handle(&p, event).await) }
             },
         ));
-        self.tasks.spawn(sweep(pipeline, stopping()));
+        let p = Arc::clone(&pipeline);
+        self.tasks.spawn(poll(queues.clone(), Queue::Jobs, 1, CONCURRENCY, stopping(), move |event| {
+            let p = Arc::clone(&p);
+            async move { Ok::<_, Infallible>(jobs::handle(&p, event).await) }
+        }));
+        dead::consume(&mut self.tasks, &pipeline, &self.queues, &world.stopping);
+        self.tasks.spawn(sweep(pipeline, self.queues.activity().clone(), stopping()));
     }
 }
 
@@ -274,11 +246,24 @@ struct World {
     stopping: watch::Receiver<bool>,
 }
 
-async fn sweep(pipeline: Arc<Pipeline>, mut stopping: watch::Receiver<bool>) {
+/// The clock, and the hand that moves it if it is virtual.
+fn clock_of(setting: ClockSetting) -> (Arc<dyn Clock>, Option<Arc<VirtualClock>>) {
+    match setting {
+        ClockSetting::Real => (Arc::new(SystemClock), None),
+        ClockSetting::Virtual { start } => {
+            let clock = VirtualClock::at(start.unwrap_or_else(|| SystemClock.now()));
+            (clock.clone(), Some(clock))
+        }
+    }
+}
+
+async fn sweep(pipeline: Arc<Pipeline>, activity: Arc<Activity>, mut stopping: watch::Receiver<bool>) {
     loop {
+        let turn = activity.begin(None);
         if let Err(error) = sweep_due::handle(&pipeline).await {
             tracing::warn!(error = %error, "the sweep failed; the next one goes on");
         }
+        drop(turn);
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(SWEEP_EVERY) => {}

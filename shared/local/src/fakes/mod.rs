@@ -2,9 +2,11 @@
 //! a message durable in the outbox before it answers, and sends the receipts that the real provider would, a moment
 //! later. [`crate::outbox`] shows what they received.
 
+pub mod faults;
 pub mod graph;
-mod receipts;
+pub(crate) mod receipts;
 pub mod ses;
+pub(crate) mod ses_events;
 #[cfg(test)]
 mod tests;
 

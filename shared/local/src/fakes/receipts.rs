@@ -11,6 +11,7 @@ use rusqlite::{Connection, Row, params};
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+use super::faults::{ReceiptMode, Switch};
 use crate::journal::{Journal, JournalError, chain, millis};
 use crate::outbox::{OutboxItem, record};
 
@@ -25,6 +26,12 @@ const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
 /// How long posting waits after the journal failed it.
 const JOURNAL_WAIT: Duration = Duration::from_secs(1);
+
+/// How long an answer waits for its early receipts.
+const EARLY_WAIT: Duration = Duration::from_secs(3);
+
+/// How long the receipts function is given once a receipt was taken.
+const EARLY_GLANCE: Duration = Duration::from_millis(50);
 
 /// Posts receipts as they were accepted; an answer for each, in their order.
 pub(super) type Post = Box<dyn Fn(Vec<Value>) -> BoxFuture<'static, Vec<Result<(), String>>> + Send + Sync>;
@@ -42,27 +49,42 @@ pub(super) struct Receipts {
     clock: Arc<dyn Clock>,
     channel: Channel,
     change: Arc<Notify>,
+    switch: Arc<Switch>,
 }
 
 impl Receipts {
     pub(super) fn new(journal: Arc<Journal>, clock: Arc<dyn Clock>, channel: Channel) -> Self {
-        Self { journal, clock, channel, change: Arc::new(Notify::new()) }
+        Self { journal, clock, channel, change: Arc::new(Notify::new()), switch: Arc::default() }
+    }
+
+    /// Where a provider keeps what it has to remember.
+    pub(super) fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
+    /// What goes wrong at this provider.
+    pub(super) fn switch(&self) -> &Arc<Switch> {
+        &self.switch
     }
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Records a message and what will be said about it, all or nothing.
+    /// Records a message and what will be said about it, all or nothing. When receipts are to be early, it returns when
+    /// they were taken.
     pub(super) async fn accept(
         &self,
         item: OutboxItem,
         receipts: Vec<(Duration, Value)>,
     ) -> Result<(), JournalError> {
         let (channel, change) = (self.channel, Arc::clone(&self.change));
+        let mode = self.switch.faults().receipts;
+        let receipts = troubled(receipts, mode);
         let work = move |connection: &mut Connection| {
             let transaction = connection.transaction()?;
             record(&transaction, &item)?;
+            let mut last = 0;
             for (after, body) in receipts {
                 let sql = "INSERT INTO pending_receipt (channel, body, due_at) VALUES (?1, ?2, ?3)";
                 let due_at = item.received_at.as_millisecond().saturating_add(millis(after));
@@ -71,12 +93,33 @@ impl Receipts {
                     body.to_string(),
                     due_at
                 ])?;
+                last = transaction.last_insert_rowid();
             }
             transaction.commit()?;
             change.notify_one();
-            Ok(())
+            Ok(last)
         };
-        self.journal.run(work).await
+        let last = self.journal.run(work).await?;
+        if mode == ReceiptMode::Early { self.taken(last).await } else { Ok(()) }
+    }
+
+    /// Waits until the receipts up to this one were taken and probably worked, or a while. On the machine's clock: the
+    /// caller waits for an answer.
+    async fn taken(&self, last: i64) -> Result<(), JournalError> {
+        let channel = self.channel.as_str();
+        let start = tokio::time::Instant::now();
+        while start.elapsed() < EARLY_WAIT {
+            let left = move |connection: &mut Connection| {
+                let sql = "SELECT EXISTS (SELECT 1 FROM pending_receipt WHERE channel = ?1 AND id <= ?2)";
+                connection.prepare_cached(sql)?.query_row(params![channel, last], |row| row.get::<_, bool>(0))
+            };
+            let left = self.journal.run(left).await?;
+            tokio::time::sleep(EARLY_GLANCE).await;
+            if !left {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Posts receipts as they fall due until `shutdown` is true or its sender is gone. `post` answers for each receipt,
@@ -128,13 +171,44 @@ impl Receipts {
             self.change.notified().await;
             return Ok(());
         };
-        let wait = Duration::from_millis(u64::try_from(due_at - self.now().as_millisecond()).unwrap_or(0));
+        let due_at = Timestamp::from_millisecond(due_at).unwrap_or(Timestamp::MAX);
         tokio::select! {
             () = self.change.notified() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = self.clock.sleep_until(due_at) => {}
         }
         Ok(())
     }
+}
+
+/// The receipts as the mode has them.
+fn troubled(mut receipts: Vec<(Duration, Value)>, mode: ReceiptMode) -> Vec<(Duration, Value)> {
+    match mode {
+        ReceiptMode::Normal => receipts,
+        ReceiptMode::None => Vec::new(),
+        ReceiptMode::Early => receipts.into_iter().map(|(_, body)| (Duration::ZERO, body)).collect(),
+        ReceiptMode::Double => receipts.into_iter().flat_map(|receipt| [receipt.clone(), receipt]).collect(),
+        ReceiptMode::Reorder => {
+            let (delays, bodies): (Vec<_>, Vec<_>) = receipts.drain(..).unzip();
+            delays.into_iter().zip(bodies.into_iter().rev()).collect()
+        }
+    }
+}
+
+/// Whether a fake has something to say now, and when it has next.
+pub(crate) async fn outlook(
+    journal: &Arc<Journal>,
+    now: Timestamp,
+) -> Result<(bool, Option<Timestamp>), JournalError> {
+    let now = now.as_millisecond();
+    let work = move |connection: &mut Connection| {
+        let sql = "SELECT EXISTS (SELECT 1 FROM pending_receipt WHERE due_at <= ?1),
+                          (SELECT min(due_at) FROM pending_receipt WHERE due_at > ?1)";
+        connection
+            .prepare_cached(sql)?
+            .query_row([now], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?)))
+    };
+    let (due, next): (bool, Option<i64>) = journal.run(work).await?;
+    Ok((due, next.and_then(|at| Timestamp::from_millisecond(at).ok())))
 }
 
 fn due(connection: &mut Connection, channel: Channel, now: i64) -> rusqlite::Result<Vec<Receipt>> {

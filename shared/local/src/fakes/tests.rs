@@ -9,6 +9,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use carillon_domain::Channel;
+use carillon_pipeline::ports::Clock;
 use carillon_runtime::clock::SystemClock;
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
@@ -94,6 +95,11 @@ async fn post_message(base: &str, body: &Value) -> (u16, Value) {
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
+/// The reader of [`text_message`] has just written.
+async fn open_window(fake: &FakeGraph) {
+    fake.remember("1001", "12025550101".to_owned(), SystemClock.now()).await.unwrap();
+}
+
 fn text_message(text: &str) -> Value {
     json!({"messaging_product": "whatsapp", "to": "+12025550101", "type": "text", "text": {"body": text},
            "biz_opaque_callback_data": TOKEN})
@@ -103,6 +109,7 @@ fn text_message(text: &str) -> Value {
 async fn an_accepted_text_is_in_the_outbox_and_its_signed_statuses_arrive_in_order() {
     let (journal, webhook) = (Journal::in_memory().unwrap(), Webhook::refusing(0));
     let fake = graph(&journal, webhook.serve().await);
+    open_window(&fake).await;
     let base = serve(fake.router()).await;
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(fake.post_receipts(stopped));
@@ -143,6 +150,17 @@ async fn an_accepted_template_is_kept_with_its_parameters() {
 }
 
 #[tokio::test]
+async fn free_text_is_refused_unless_its_reader_has_written() {
+    let journal = Journal::in_memory().unwrap();
+    let fake = graph(&journal, "http://127.0.0.1:9/".to_owned());
+    let base = serve(fake.router()).await;
+    let (status, answer) = post_message(&base, &text_message("hi")).await;
+    assert_eq!((status, &answer["error"]["code"]), (400, &json!(131_047)));
+    open_window(&fake).await;
+    assert_eq!(post_message(&base, &text_message("hi")).await.0, 200);
+}
+
+#[tokio::test]
 async fn what_is_refused_is_not_in_the_outbox() {
     let journal = Journal::in_memory().unwrap();
     let base = serve(graph(&journal, "http://127.0.0.1:9/".to_owned()).router()).await;
@@ -165,6 +183,7 @@ async fn what_is_refused_is_not_in_the_outbox() {
 async fn statuses_are_posted_again_until_the_webhook_answers_200() {
     let (journal, webhook) = (Journal::in_memory().unwrap(), Webhook::refusing(2));
     let fake = graph(&journal, webhook.serve().await);
+    open_window(&fake).await;
     let base = serve(fake.router()).await;
     let (_stop, stopped) = watch::channel(false);
     tokio::spawn(fake.post_receipts(stopped));
@@ -181,7 +200,9 @@ async fn receipts_that_were_pending_at_a_kill_are_posted_after_a_restart() {
     let (folder, webhook) = (Folder::make(), Webhook::refusing(0));
     let url = webhook.serve().await;
     let before = Journal::open(&folder.path("journal.sqlite")).unwrap();
-    let base = serve(graph(&before, url.clone()).router()).await;
+    let fake = graph(&before, url.clone());
+    open_window(&fake).await;
+    let base = serve(fake.router()).await;
     for text in ["a", "b", "c"] {
         assert_eq!(post_message(&base, &text_message(text)).await.0, 200);
     }

@@ -32,6 +32,18 @@ impl ModelTable {
         Self::default()
     }
 
+    /// A table that holds these items already.
+    #[must_use]
+    pub fn holding(items: BTreeMap<Key, Item>) -> Self {
+        let table = Self::new();
+        let mut state = table.state();
+        for (key, item) in items {
+            state.store(&key, Some(item));
+        }
+        drop(state);
+        table
+    }
+
     /// Everything that is stored.
     #[must_use]
     pub fn items(&self) -> BTreeMap<Key, Item> {

@@ -6,6 +6,7 @@ pub mod pages;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use carillon_domain::{Channel, Timestamp};
@@ -39,6 +40,9 @@ pub struct OutboxItem {
     pub template: Option<SentTemplate>,
     /// The token of the provider call; none when the caller sent none.
     pub token: Option<String>,
+    /// Further headers of an email.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
     /// When the provider accepted it.
     pub received_at: Timestamp,
 }
@@ -84,7 +88,7 @@ fn text(value: &Value) -> &str {
 /// If the journal cannot be read.
 pub async fn all(journal: &Arc<Journal>) -> Result<Vec<OutboxItem>, JournalError> {
     let work = |connection: &mut Connection| {
-        let sql = "SELECT id, channel, recipient, subject, text, html, template, token, received_at
+        let sql = "SELECT id, channel, recipient, subject, text, html, template, token, received_at, headers
                    FROM outbox ORDER BY id";
         connection.prepare_cached(sql)?.query_map([], read)?.collect()
     };
@@ -101,7 +105,7 @@ pub async fn before(
     limit: usize,
 ) -> Result<Vec<OutboxItem>, JournalError> {
     let work = move |connection: &mut Connection| {
-        let sql = "SELECT id, channel, recipient, subject, text, html, template, token, received_at
+        let sql = "SELECT id, channel, recipient, subject, text, html, template, token, received_at, headers
                    FROM outbox WHERE id < ?1 ORDER BY id DESC LIMIT ?2";
         connection.prepare_cached(sql)?.query_map(params![id.unwrap_or(i64::MAX), limit], read)?.collect()
     };
@@ -112,11 +116,13 @@ pub async fn before(
 pub(crate) fn record(transaction: &Transaction<'_>, item: &OutboxItem) -> rusqlite::Result<()> {
     let template = item.template.as_ref().map(serde_json::to_string).transpose();
     let template = template.map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    let sql = "INSERT INTO outbox (channel, recipient, subject, text, html, template, token, received_at)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let headers = (!item.headers.is_empty()).then(|| serde_json::json!(item.headers).to_string());
+    let sql = "INSERT INTO outbox (channel, recipient, subject, text, html, template, token, received_at, headers)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let received_at = item.received_at.as_millisecond();
     let OutboxItem { to, subject, text, html, token, .. } = item;
-    let columns = params![item.channel.as_str(), to, subject, text, html, template, token, received_at];
+    let columns =
+        params![item.channel.as_str(), to, subject, text, html, template, token, received_at, headers];
     transaction.prepare_cached(sql)?.execute(columns)?;
     Ok(())
 }
@@ -124,6 +130,7 @@ pub(crate) fn record(transaction: &Transaction<'_>, item: &OutboxItem) -> rusqli
 fn read(row: &Row<'_>) -> rusqlite::Result<OutboxItem> {
     let channel: String = row.get(1)?;
     let template: Option<String> = row.get(6)?;
+    let headers: Option<String> = row.get(9)?;
     let fault = |column| {
         move |error: serde_json::Error| {
             rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
@@ -138,6 +145,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxItem> {
         html: row.get(5)?,
         template: template.map(|json| serde_json::from_str(&json)).transpose().map_err(fault(6))?,
         token: row.get(7)?,
+        headers: headers.map(|json| serde_json::from_str(&json)).transpose().map_err(fault(9))?.unwrap_or_default(),
         received_at: instant(row, 8)?,
     })
 }

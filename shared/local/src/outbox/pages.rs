@@ -31,7 +31,7 @@ pub fn outbox(journal: Arc<Journal>) -> Router {
         .with_state(journal)
 }
 
-/// `{"events": {"visible", "in_flight", "dead"}, ...}`.
+/// `{"events": {"visible", "in_flight", "oldest_age_s", "dead_letters"}, ...}`.
 pub fn queues(queues: Arc<LocalQueues>) -> Router {
     Router::new().route("/dev/queues", get(count)).with_state(queues)
 }

@@ -20,6 +20,7 @@ fn text(number: usize) -> OutboxItem {
         html: None,
         template: None,
         token: Some(format!("token-{number}")),
+        headers: BTreeMap::new(),
         received_at: "2026-11-20T09:00:00Z".parse().unwrap(),
     }
 }
@@ -115,7 +116,10 @@ async fn the_queues_are_counted_by_name() {
     queues.receive(Queue::Email, 2).await.unwrap();
     let base = serve(pages::queues(queues)).await;
     let body: Value = serde_json::from_str(&get(format!("{base}/dev/queues")).await.1).unwrap();
-    let empty = json!({"visible": 0, "in_flight": 0, "dead": 0});
-    let email = json!({"visible": 1, "in_flight": 2, "dead": 0});
-    assert_eq!(body, json!({"events": empty, "whatsapp": empty, "email": email, "receipts": empty}));
+    let empty = json!({"visible": 0, "in_flight": 0, "oldest_age_s": null, "dead_letters": 0});
+    let email = json!({"visible": 1, "in_flight": 2, "oldest_age_s": 0, "dead_letters": 0});
+    for queue in ["events", "whatsapp", "receipts"] {
+        assert_eq!(body[queue], empty, "{queue}");
+    }
+    assert_eq!(body["email"], email);
 }

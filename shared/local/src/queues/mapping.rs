@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lambda_events::event::sqs::{SqsBatchResponse, SqsEvent, SqsMessage};
-use carillon_pipeline::ports::Queue;
 use futures_util::FutureExt;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use super::{LocalQueues, Received};
+use super::{LocalQueues, Received, Source};
 use crate::journal::{JournalError, chain};
 
 /// A failed message comes back after this much for each time it was received: soon enough for a developer who watches.
@@ -25,14 +24,14 @@ const LONGEST_RELEASE: Duration = Duration::from_secs(5);
 /// How long a poller waits after the journal failed it.
 const JOURNAL_WAIT: Duration = Duration::from_secs(1);
 
-/// Feeds a function from its queue until `shutdown` is true (or its sender is gone), then waits for the batches under
+/// Feeds a function from a queue or dead-letter queue until `shutdown` is true (or its sender is gone), then waits for the batches under
 /// way. At most `concurrency` batches run at a time, and a message is only received when one can start.
 ///
 /// A handler that answers an error, panics, or names a message that was not in its batch has failed the whole batch.
 /// Dropping the future stops the batches where they are; their messages come back with the visibility timeout.
 pub async fn poll<H, F, E>(
     queues: Arc<LocalQueues>,
-    queue: Queue,
+    source: impl Into<Source>,
     batch_size: usize,
     concurrency: usize,
     mut shutdown: watch::Receiver<bool>,
@@ -44,26 +43,34 @@ pub async fn poll<H, F, E>(
 {
     let (handler, slots) = (Arc::new(handler), Arc::new(Semaphore::new(concurrency)));
     let mut batches = JoinSet::new();
+    let source = source.into();
+    // The work of a queue, for those who ask how many of its consumers sleep; that of a dead-letter queue is nobody's.
+    let queue = (!source.dead).then_some(source.queue);
+    if let Some(queue) = queue {
+        queues.activity().limit(queue, concurrency);
+    }
     while let Some(slot) = unless(&mut shutdown, Arc::clone(&slots).acquire_owned()).await {
         while batches.try_join_next().is_some() {}
+        // Begun before anything is received, so that no message is in flight without somebody at work.
+        let turn = queues.activity().begin(queue);
         // Not interruptible: what was received and then forgotten would only come back with its visibility timeout.
-        let waited = match queues.receive(queue, batch_size).await {
+        let waited = match queues.receive(source, batch_size).await {
             Ok(batch) if batch.is_empty() => {
-                drop(slot);
-                unless(&mut shutdown, queues.change_in(queue)).await
+                drop((slot, turn));
+                unless(&mut shutdown, queues.change_in(source)).await
             }
             Ok(batch) => {
                 let (queues, handler) = (Arc::clone(&queues), Arc::clone(&handler));
                 batches.spawn(async move {
-                    work(&queues, queue, batch, &*handler).await;
-                    drop(slot);
+                    turn.run(work(&queues, source, batch, &*handler)).await;
+                    drop((slot, turn));
                 });
                 continue;
             }
             Err(error) => Some(Err(error)),
         };
         if let Some(Err(error)) = waited {
-            tracing::error!(queue = queue.as_str(), error = %chain(&error), "the queue cannot be read; tried again soon");
+            tracing::error!(queue = source.name(), error = %chain(&error), "the queue cannot be read; tried again soon");
             unless(&mut shutdown, tokio::time::sleep(JOURNAL_WAIT)).await;
         }
     }
@@ -79,14 +86,14 @@ async fn unless<T>(shutdown: &mut watch::Receiver<bool>, future: impl Future<Out
     }
 }
 
-async fn work<H, F, E>(queues: &LocalQueues, queue: Queue, batch: Vec<Received>, handler: &H)
+async fn work<H, F, E>(queues: &LocalQueues, source: Source, batch: Vec<Received>, handler: &H)
 where
     H: Fn(SqsEvent) -> F,
     F: Future<Output = Result<SqsBatchResponse, E>>,
     E: Display,
 {
     let mut event = SqsEvent::default();
-    event.records = batch.iter().map(|message| record(queue, message)).collect();
+    event.records = batch.iter().map(|message| record(source, message)).collect();
     // The call itself is inside the block, so that a panic before the first await is caught too.
     let answer = AssertUnwindSafe(async { handler(event).await }).catch_unwind().await;
     let failed = match answer {
@@ -95,27 +102,27 @@ where
         Err(_) => Err("it panicked".to_owned()),
     };
     let failed = failed.unwrap_or_else(|fault| {
-        tracing::error!(queue = queue.as_str(), %fault, messages = batch.len(), "the function failed its whole batch");
+        tracing::error!(queue = source.name(), %fault, messages = batch.len(), "the function failed its whole batch");
         batch.iter().map(|message| message.message_id.clone()).collect()
     });
-    if let Err(error) = settle(queues, queue, batch, &failed).await {
+    if let Err(error) = settle(queues, source, batch, &failed).await {
         let error = chain(&error);
-        tracing::error!(queue = queue.as_str(), error, "a batch was not settled; its messages come back");
+        tracing::error!(queue = source.name(), error, "a batch was not settled; its messages come back");
     }
 }
 
 async fn settle(
     queues: &LocalQueues,
-    queue: Queue,
+    source: Source,
     batch: Vec<Received>,
     failed: &HashSet<String>,
 ) -> Result<(), JournalError> {
     let (failed, done): (Vec<_>, Vec<_>) = batch.into_iter().partition(|m| failed.contains(&m.message_id));
     let done: Vec<_> = done.into_iter().map(|message| message.receipt_handle).collect();
-    queues.delete(queue, &done).await?;
+    queues.delete(source, &done).await?;
     for message in failed {
         let after = LONGEST_RELEASE.min(RELEASE_STEP * message.receive_count);
-        queues.release(queue, &message.receipt_handle, after).await?;
+        queues.release(source, &message.receipt_handle, after).await?;
     }
     Ok(())
 }
@@ -130,7 +137,7 @@ fn failures(batch: &[Received], response: &SqsBatchResponse) -> Result<HashSet<S
     }
 }
 
-fn record(queue: Queue, message: &Received) -> SqsMessage {
+fn record(source: Source, message: &Received) -> SqsMessage {
     let attributes = [
         ("ApproximateReceiveCount", message.receive_count.to_string()),
         ("SentTimestamp", message.sent_at.as_millisecond().to_string()),
@@ -142,7 +149,7 @@ fn record(queue: Queue, message: &Received) -> SqsMessage {
     record.body = Some(message.body.clone());
     record.attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     record.event_source = Some("aws:sqs".to_owned());
-    record.event_source_arn = Some(format!("arn:aws:sqs:local:000000000000:{}", queue.as_str()));
+    record.event_source_arn = Some(source.arn());
     record.aws_region = Some("local".to_owned());
     record
 }

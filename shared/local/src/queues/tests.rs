@@ -103,7 +103,7 @@ async fn a_message_received_too_often_moves_to_the_dead_letter_queue_under_its_i
     );
     assert_eq!(dead[0].sent_at, "2026-11-20T09:00:00Z".parse::<Timestamp>().unwrap());
     let counts = queues.counts().await.unwrap();
-    assert_eq!(counts[&Queue::Events], QueueCounts { visible: 0, in_flight: 1, dead: 1 });
+    assert_eq!(counts[&Queue::Events], QueueCounts { visible: 0, in_flight: 1, oldest_age_s: Some(0), dead: 1 });
     assert_eq!(counts[&Queue::Email], QueueCounts::default());
 }
 

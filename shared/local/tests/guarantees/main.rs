@@ -1,5 +1,5 @@
 //! What is guaranteed about one delivery, whatever goes wrong around it: never a silent duplicate, never a silent loss,
-//! nothing after an opt-out. Told on the in-memory model, with time that a test moves.
+//! nothing after an opt-out; and about a job. Told on the in-memory model, with time that a test moves.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,6 +7,10 @@
     reason = "a double that cannot go on fails the test, saying why"
 )]
 
+mod codes;
+mod dead_letters;
+mod jobs;
+mod policies;
 mod world;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use carillon_channels::MinijinjaRenderer;
+use carillon_channels::whatsapp::errors;
 use carillon_domain::ids::HashKey;
 use carillon_domain::{
     Channel, Delivery, KeyKind, Principal, ReceiptKind, Scope, TenantId, Timestamp, Token,
@@ -15,7 +16,8 @@ use carillon_local::model::ModelTable;
 use carillon_local::secrets::LocalSecrets;
 use carillon_pipeline::context::Remembered;
 use carillon_pipeline::ports::{
-    Answer, Call, Clock, Entropy, Message, Provider, Queue, QueueError, Queues, Refusal, RefusalClass,
+    Answer, Call, Clock, Entropy, Meaning, Message, Provider, Queue, QueueError, Queues, Refusal,
+    RefusalClass,
 };
 use carillon_pipeline::record_receipt::Receipt;
 use carillon_pipeline::{DeliveryWork, EventWork, Pipeline, WorkError};
@@ -27,13 +29,19 @@ pub struct World {
     pub tenant: TenantId,
     pub provider: Scripted,
     pub queues: Arc<Faulty>,
-    table: Arc<ModelTable>,
+    pub table: Arc<ModelTable>,
     clock: Arc<Hand>,
 }
 
 impl World {
     /// A tenant whose `order.created` tells Ada by WhatsApp, through a provider that answers like this.
     pub async fn new(answer: Script) -> Self {
+        let route = json!({"audience": {"ids": ["ada"]}, "template": "order", "channels": ["whatsapp"]});
+        Self::routed(answer, route).await
+    }
+
+    /// The same with another route.
+    pub async fn routed(answer: Script, route: Value) -> Self {
         let (table, queues) = (Arc::new(ModelTable::new()), Arc::new(Faulty::default()));
         let clock = Arc::new(Hand(AtomicI64::new(1_795_000_000_000)));
         let pipeline = Pipeline {
@@ -52,13 +60,14 @@ impl World {
         pipeline.put_tenant(&serde_json::from_value(acme).unwrap()).await.unwrap();
         let whatsapp = json!({"phone_number_id": "100000000000001", "token": "a token"});
         pipeline.configure_channel(&tenant, Channel::Whatsapp, whatsapp).await.unwrap();
-        let ada = json!({"name": "Ada", "phone": "+12025550117"});
+        let ada = json!({"name": "Ada", "phone": "+12025550117", "email": "ada@example.com"});
         pipeline.configure_recipient(&tenant, &"ada".parse().unwrap(), ada).await.unwrap();
         let texts = json!({"locales": {"en": {
-            "whatsapp": {"template": {"name": "order", "language": "en", "parameters": ["{{ data.number }}"]}}
+            "whatsapp": {"template": {"name": "order", "language": "en", "parameters": ["{{ data.number }}"]}},
+            "email": {"subject": "Order {{ data.number }}", "html": "<p>{{ data.number }}</p>"},
+            "in_app": {"title": "Order", "body": "{{ data.number }}"}
         }}});
         pipeline.configure_template(&tenant, &"order".parse().unwrap(), texts, true).await.unwrap();
-        let route = json!({"audience": {"ids": ["ada"]}, "template": "order", "channels": ["whatsapp"]});
         pipeline.configure_route(&tenant, &"order.created".parse().unwrap(), route).await.unwrap();
         let provider = Scripted { answer: Mutex::new(answer), calls: Mutex::default() };
         Self { pipeline, tenant, provider, queues, table, clock }
@@ -66,14 +75,50 @@ impl World {
 
     /// Posts an order.
     pub async fn accept(&self) {
+        self.accept_numbered("1").await;
+    }
+
+    /// Posts an order with an id of its own.
+    pub async fn accept_numbered(&self, id: &str) {
         let caller = Principal {
             tenant: self.tenant.clone(),
             key_id: "key".to_owned(),
             key_kind: KeyKind::Live,
             scopes: vec![Scope::EventsWrite],
         };
-        let body = json!({"type": "order.created", "source": "s", "id": "1", "data": {"number": "A-1"}});
+        let body = json!({"type": "order.created", "source": "s", "id": id, "data": {"number": "A-1"}});
         self.pipeline.accept(&caller, body, None).await.unwrap();
+    }
+
+    /// Lets failed calls wait for minutes, so that no worker sleeps through them.
+    pub async fn wait_long(&self) {
+        let slow = json!({"tries": 3, "base_ms": 600_000, "factor": 1, "cap_ms": 600_000});
+        let settings = json!({"retry": {"whatsapp": slow}});
+        self.pipeline.configure_settings(&self.tenant, settings).await.unwrap();
+    }
+
+    /// Posts an order and works it until its first call is made.
+    pub async fn sent_once(&self) {
+        self.accept().await;
+        self.fan_out().await.unwrap();
+        self.deliver().await;
+    }
+
+    /// How many messages wait on a queue.
+    pub fn queued(&self, queue: Queue) -> usize {
+        self.queues.messages.lock().unwrap().get(&queue).map_or(0, Vec::len)
+    }
+
+    /// How many deliveries the event counts.
+    pub async fn planned(&self) -> u64 {
+        let items = self.table.items();
+        let (_, plan) = items.into_iter().find(|(key, _)| key.sk() == "PLAN").expect("a plan");
+        plan["planned"].as_u64().unwrap()
+    }
+
+    /// Whether the whole channel waits.
+    pub async fn channel_is_paused(&self) -> bool {
+        self.table.items().iter().any(|(key, _)| key.pk() == "T#acme" && key.sk() == "PAUSE#whatsapp")
     }
 
     /// Works what is on the events queue.
@@ -115,16 +160,43 @@ impl World {
             provider_message_id: None,
             code: Some("131026".to_owned()),
             detail: None,
+            meaning: None,
             address: None,
         };
         self.pipeline.record_receipt(&self.tenant, &receipt).await.unwrap();
     }
 
-    /// The one delivery.
+    /// Records that Meta says, later, that the first call's message failed with this code.
+    pub async fn fail_later(&self, code: i64) {
+        let receipt = Receipt {
+            token: Token { delivery: self.delivery().id, call: 1 },
+            kind: ReceiptKind::Failed,
+            at: self.clock.now(),
+            provider_message_id: None,
+            code: Some(code.to_string()),
+            detail: None,
+            meaning: Some(errors::later_meaning(code)),
+            address: None,
+        };
+        self.pipeline.record_receipt(&self.tenant, &receipt).await.unwrap();
+    }
+
+    /// The WhatsApp delivery.
     pub fn delivery(&self) -> Delivery {
-        let items = self.table.items();
-        let (_, item) = items.into_iter().find(|(key, _)| key.sk().starts_with("D#")).expect("a delivery");
-        serde_json::from_value(Value::Object(item)).unwrap()
+        self.delivery_on(Channel::Whatsapp).expect("a delivery")
+    }
+
+    /// The delivery on a channel, if there is one.
+    pub fn delivery_on(&self, channel: Channel) -> Option<Delivery> {
+        let items = self.table.items().into_iter().filter(|(key, _)| key.sk().starts_with("D#"));
+        let mut deliveries =
+            items.map(|(_, item)| serde_json::from_value::<Delivery>(Value::Object(item)).unwrap());
+        deliveries.find(|delivery| delivery.channel == channel)
+    }
+
+    /// How many items of the table have a sort key that begins like this.
+    pub fn items(&self, beginning: &str) -> usize {
+        self.table.items().iter().filter(|(key, _)| key.sk().starts_with(beginning)).count()
     }
 
     /// Its state, with its reason.
@@ -145,6 +217,7 @@ pub enum Script {
     Accept,
     LoseTheAnswer,
     AskToWait(u32),
+    Refuse(i64),
     NeverReturn,
 }
 
@@ -169,12 +242,20 @@ impl Provider for Scripted {
             Script::Accept => Answer::Accepted { message_id: "wamid.1".to_owned() },
             Script::LoseTheAnswer => Answer::Unknown { detail: "reset".to_owned() },
             Script::AskToWait(seconds) => Answer::Refused(Refusal {
-                class: RefusalClass::Throttle,
+                meaning: Meaning::of(RefusalClass::Throttle),
                 http_status: 400,
                 code: "130429".to_owned(),
                 trace_id: None,
                 detail: "too fast".to_owned(),
                 retry_after_s: Some(seconds),
+            }),
+            Script::Refuse(code) => Answer::Refused(Refusal {
+                meaning: errors::meaning(code, 400, false),
+                http_status: 400,
+                code: code.to_string(),
+                trace_id: None,
+                detail: "no".to_owned(),
+                retry_after_s: None,
             }),
             Script::NeverReturn => std::future::pending().await,
         }
@@ -225,6 +306,10 @@ impl Entropy for Counting {
         let bytes = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
         for (to, from) in buffer.iter_mut().rev().zip(bytes.iter().rev().cycle()) {
             *to = *from;
+        }
+        // The first bits make jitter a large part of its bound.
+        if let Some(first) = buffer.first_mut() {
+            *first |= 0xc0;
         }
     }
 }

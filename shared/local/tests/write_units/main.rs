@@ -59,6 +59,20 @@ async fn a_delivery_costs_five_units_until_it_is_sent_and_one_for_each_receipt()
 }
 
 #[tokio::test]
+async fn a_failure_costs_a_unit_more_for_its_place_among_failures() {
+    // With names as long as can be the item is above 1 KB from here on.
+    for (names, units) in [(Names::short(), 2), (Names::long(), 3)] {
+        let world = World::with(&names, Channel::Whatsapp).await;
+        world.accept().await;
+        world.fan_out().await;
+        world.deliver().await;
+        world.spent();
+        world.receive(ReceiptKind::Failed).await;
+        assert_eq!((world.delivery().1.state.kind().as_str(), world.spent()), ("failed", units));
+    }
+}
+
+#[tokio::test]
 async fn an_in_app_delivery_costs_eight_units_and_is_delivered_at_once() {
     let world = World::with(&Names::short(), Channel::InApp).await;
     world.accept().await;

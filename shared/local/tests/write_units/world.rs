@@ -155,6 +155,7 @@ impl World {
             provider_message_id: None,
             code: None,
             detail: None,
+            meaning: None,
             address: None,
         };
         let recorded = self.pipeline.record_receipt(&self.names.tenant, &receipt).await.unwrap();

@@ -1,11 +1,13 @@
 //! Deliveries. Each write says which write it follows (`rev`), so two workers never both win, and only what changed is
 //! written.
 
+use carillon_domain::state::REVIVALS;
 use carillon_domain::{Delivery, DeliveryId, EventId, StateKind, TenantId, Timestamp};
 
+use super::failures::{self, SEND_FAILED};
 use super::{from_item, keys, shards, to_item};
 use crate::context::Pipeline;
-use crate::ports::{Check, Index, Item, Query, StoreError, Write};
+use crate::ports::{Check, Index, Item, Key, Query, StoreError, Write};
 
 /// What became of a write that follows another.
 #[derive(Debug)]
@@ -42,12 +44,23 @@ pub(crate) fn delivery_item(tenant: &TenantId, delivery: &Delivery) -> Result<It
     if let Some(due) = due_at(delivery) {
         let shard = keys::shard(id.recipient().as_str(), keys::DUE_SHARDS);
         place(Index::Attention, keys::lookups::due(shard), format!("{}#{tenant}#{id}", keys::millis(due)));
+    } else if delivery.state.kind() == StateKind::Failed && delivery.event_type.as_str() != SEND_FAILED {
+        let (partition, sort) = failures::place(tenant, delivery.changed_at, &id.to_string());
+        place(Index::Attention, partition, sort);
     }
     Ok(item)
 }
 
 /// When sweep-due has to look at a delivery; none while a queue message or a receipt moves it.
 fn due_at(delivery: &Delivery) -> Option<Timestamp> {
+    let waiting = waiting_until(delivery);
+    match (waiting, delivery.fallback_at) {
+        (Some(waiting), Some(fallback)) => Some(waiting.min(fallback)),
+        (waiting, fallback) => waiting.or(fallback),
+    }
+}
+
+fn waiting_until(delivery: &Delivery) -> Option<Timestamp> {
     match delivery.state.kind() {
         StateKind::Held => {
             Some(delivery.held_until.map_or(delivery.expires_at, |until| until.min(delivery.expires_at)))
@@ -65,7 +78,8 @@ fn due_at(delivery: &Delivery) -> Option<Timestamp> {
 /// Refuses a move that the table of moves does not have: a fault of ours must not be stored.
 fn legal(before: &Delivery, after: &Delivery) -> Result<(), StoreError> {
     let (from, to) = (before.state.kind(), after.state.kind());
-    if from == to || from.may_become(to) {
+    let revived = after.revived != before.revived && to == StateKind::Pending && REVIVALS.contains(&from);
+    if from == to || from.may_become(to) || revived {
         return Ok(());
     }
     Err(StoreError::Refused(format!("a delivery cannot go from {from} to {to}")))
@@ -192,8 +206,7 @@ impl Pipeline {
             let ids = page.items.iter().filter_map(|(key, _)| keys::delivery_id(key)).collect();
             return Ok((ids, page.next));
         }
-        let partitions =
-            (0..keys::EVENT_SHARDS).map(|shard| keys::spread_deliveries_of(tenant, event, shard));
+        let partitions = spread(tenant, event);
         let query = Query {
             index: Index::ByParent,
             // The least text above the last one.
@@ -206,6 +219,35 @@ impl Pipeline {
         Ok((found.iter().filter_map(|(_, key, _)| keys::delivery_id(key)).collect(), next))
     }
 
+    /// Shows all deliveries of an event, in no order: an ordered reading of a large one would read its partitions
+    /// again and again.
+    pub(crate) async fn each_delivery_of(
+        &self,
+        tenant: &TenantId,
+        event: &EventId,
+        mut show: impl FnMut(Delivery) + Send,
+    ) -> Result<(), StoreError> {
+        let partitions = match self.cut_of(tenant, event).await? {
+            None => vec![keys::deliveries_of(tenant, event)],
+            Some(_) => spread(tenant, event).collect(),
+        };
+        for partition in partitions {
+            let mut after = None;
+            loop {
+                let (keys, next) = self.delivery_keys(&partition, after).await?;
+                let items = self.table.get_many(&keys).await?;
+                for item in items.into_iter().flatten() {
+                    show(from_item(item)?);
+                }
+                after = next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// How many deliveries a large event has.
     pub(crate) async fn count_deliveries_of(
         &self,
@@ -213,20 +255,29 @@ impl Pipeline {
         event: &EventId,
     ) -> Result<u32, StoreError> {
         let mut count = 0;
-        for shard in 0..keys::EVENT_SHARDS {
+        for partition in spread(tenant, event) {
             let mut after = None;
             loop {
-                let partition = keys::spread_deliveries_of(tenant, event, shard);
-                let query = Query { index: Index::ByParent, ..keys::partition(partition, 5_000, after) };
-                let page = self.table.query(&query).await?;
-                count += u32::try_from(page.items.len()).unwrap_or(u32::MAX);
-                after = page.next;
+                let (keys, next) = self.delivery_keys(&partition, after).await?;
+                count += u32::try_from(keys.len()).unwrap_or(u32::MAX);
+                after = next;
                 if after.is_none() {
                     break;
                 }
             }
         }
         Ok(count)
+    }
+
+    /// Some keys of a partition of an event's list, and where the next begin.
+    async fn delivery_keys(
+        &self,
+        partition: &str,
+        after: Option<String>,
+    ) -> Result<(Vec<Key>, Option<String>), StoreError> {
+        let query = Query { index: Index::ByParent, ..keys::partition(partition.to_owned(), 1_000, after) };
+        let page = self.table.query(&query).await?;
+        Ok((page.items.into_iter().map(|(key, _)| key).collect(), page.next))
     }
 
     /// One day of a tenant's log, the newest first: the sort keys (`<milliseconds>#<id>`) below a bound.
@@ -292,6 +343,29 @@ impl Pipeline {
         let page = self.table.query(&query).await?;
         Ok(page.items.iter().filter_map(|(_, item)| due_work(item)).collect())
     }
+
+    /// When sweep-due has something to do next, of the due index or to tell a tenant of failures; it may be overdue.
+    ///
+    /// # Errors
+    /// When an index cannot be read.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let first = (0..keys::DUE_SHARDS).map(|shard| async move {
+            let query = Query {
+                index: Index::Attention,
+                ..keys::partition(keys::lookups::due(shard), 1, None)
+            };
+            let page = self.table.query(&query).await?;
+            Ok(page.items.first().and_then(|(_, item)| listed_due_at(item)))
+        });
+        let first: Vec<Option<Timestamp>> = futures_util::future::try_join_all(first).await?;
+        let notice = self.next_failure_notice().await?;
+        Ok(first.into_iter().flatten().chain(notice).min())
+    }
+}
+
+/// The partitions of a large event's list.
+fn spread(tenant: &TenantId, event: &EventId) -> impl Iterator<Item = String> {
+    (0..keys::EVENT_SHARDS).map(|shard| keys::spread_deliveries_of(tenant, event, shard))
 }
 
 /// What sweep-due has to look at.
@@ -301,6 +375,11 @@ pub(crate) enum DueWork {
     Delivery(DeliveryId),
     /// An event that could not be queued.
     Event(EventId),
+}
+
+fn listed_due_at(item: &Item) -> Option<Timestamp> {
+    let sort = item.get(Index::Attention.attributes().1)?.as_str()?;
+    Timestamp::from_millisecond(sort.split('#').next()?.parse().ok()?).ok()
 }
 
 fn due_work(item: &Item) -> Option<(TenantId, DueWork)> {

@@ -1,11 +1,15 @@
 //! The directory: recipients, their addresses, and what they want. Groups are in [`super::groups`].
 
 use carillon_domain::{Preferences, Recipient, RecipientId, RecipientKey, TenantId};
+use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use super::{from_item, keys, shards, to_item};
 use crate::context::Pipeline;
 use crate::ports::{Check, Index, Item, Key, Query, StoreError, TransactError, Write};
+
+/// How many entries a page of counting has.
+const COUNTED_AT_ONCE: usize = 5_000;
 
 /// A recipient with their id, as stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,12 +50,12 @@ pub enum PutRecipient {
 }
 
 #[derive(Serialize, Deserialize)]
-struct AddressOwner {
-    recipient_id: RecipientId,
+pub(super) struct AddressOwner {
+    pub(super) recipient_id: RecipientId,
 }
 
 impl Pipeline {
-    fn phone_hash(&self, tenant: &TenantId, phone: &str) -> String {
+    pub(super) fn phone_hash(&self, tenant: &TenantId, phone: &str) -> String {
         self.hash_key.hash(&["phone", tenant.as_str(), phone])
     }
 
@@ -135,9 +139,20 @@ impl Pipeline {
         id: &RecipientId,
         recipient: &Recipient,
     ) -> Result<PutRecipient, StoreError> {
+        let before = self.stored_recipient(tenant, id).await?;
+        self.put_recipient_after(tenant, id, before, recipient).await
+    }
+
+    /// Stores a recipient in the place of what was read `before`; a conflict when somebody changed them since.
+    pub(crate) async fn put_recipient_after(
+        &self,
+        tenant: &TenantId,
+        id: &RecipientId,
+        before: Option<StoredRecipient>,
+        recipient: &Recipient,
+    ) -> Result<PutRecipient, StoreError> {
         let person = self.recipient_key(tenant, id);
         let key = keys::recipient(tenant, &person);
-        let before: Option<StoredRecipient> = self.table.get(&key).await?.map(from_item).transpose()?;
         let rev = before.as_ref().map_or(0, |b| b.rev) + 1;
         let mut item = to_item(&StoredRecipient {
             id: id.clone(),
@@ -171,6 +186,8 @@ impl Pipeline {
                 writes.push(Write::Delete { key, only_if: vec![free_or_of(id)] });
             }
         }
+        let old_bsuid = before.as_ref().filter(|_| !was_one_off).and_then(|b| b.recipient.bsuid.as_deref());
+        writes.extend(self.bsuid_writes(tenant, id, old_bsuid, recipient.bsuid.as_deref()).await?);
         match self.table.transact(writes).await {
             Ok(()) if before.is_some() => Ok(PutRecipient::Replaced),
             Ok(()) => Ok(PutRecipient::Created),
@@ -182,6 +199,27 @@ impl Pipeline {
                 found => Err(StoreError::Conflict(found)),
             },
             Err(TransactError::Store(error)) => Err(error),
+        }
+    }
+
+    /// How many recipients a tenant has; a moment old.
+    pub(crate) async fn count_recipients(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        let shards = (0..keys::RECIPIENT_SHARDS).map(|shard| self.count_recipients_of(tenant, shard));
+        Ok(try_join_all(shards).await?.into_iter().sum())
+    }
+
+    async fn count_recipients_of(&self, tenant: &TenantId, shard: u8) -> Result<u64, StoreError> {
+        let (mut count, mut after) = (0, None);
+        loop {
+            let partition = keys::recipients(tenant, shard);
+            let query =
+                Query { index: Index::ByParent, ..keys::partition(partition, COUNTED_AT_ONCE, after) };
+            let page = self.table.query(&query).await?;
+            count += page.items.len() as u64;
+            after = page.next;
+            if after.is_none() {
+                return Ok(count);
+            }
         }
     }
 
@@ -198,6 +236,8 @@ impl Pipeline {
             let key = keys::address(tenant, &self.phone_hash(tenant, phone));
             writes.push(Write::Delete { key, only_if: vec![free_or_of(id)] });
         }
+        let bsuid = stored.recipient.bsuid.as_deref().filter(|_| !stored.one_off);
+        writes.extend(self.bsuid_writes(tenant, id, bsuid, None).await?);
         self.table.transact(writes).await.map_err(conflict_as_store)?;
         self.leave_all_groups(tenant, id).await?;
         Ok(true)
@@ -238,7 +278,7 @@ impl Pipeline {
 }
 
 /// That a number is nobody's, or this recipient's.
-fn free_or_of(id: &RecipientId) -> Check {
+pub(super) fn free_or_of(id: &RecipientId) -> Check {
     Check::OneOf("recipient_id", vec![serde_json::Value::Null, id.as_str().into()])
 }
 

@@ -3,11 +3,18 @@
 
 pub mod api_keys;
 pub mod deliveries;
+pub mod dead_letters;
 pub mod directory;
 pub mod events;
+pub mod failures;
 pub mod groups;
 pub mod inbox;
+pub mod jobs;
 pub mod keys;
+pub mod members;
+pub mod owners;
+pub mod pauses;
+pub mod provider_templates;
 pub mod routes;
 pub mod settings;
 pub mod shards;
@@ -15,6 +22,7 @@ pub mod suppressions;
 pub mod templates;
 pub mod tenants;
 pub mod told;
+pub mod windows;
 
 use carillon_domain::{Problem, ProblemKind};
 use serde::Serialize;
@@ -42,6 +50,11 @@ pub(crate) fn to_item<T: Serialize>(value: &T) -> Result<Item, StoreError> {
 pub(crate) fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, StoreError> {
     serde_json::from_value(Value::Object(item))
         .map_err(|error| StoreError::Refused(format!("a stored item cannot be read: {error}")))
+}
+
+/// A name or id that was read out of a key.
+pub(crate) fn name_of<T: TryFrom<String>>(text: &str) -> Result<T, StoreError> {
+    T::try_from(text.to_owned()).map_err(|_| StoreError::Refused("a stored name cannot be read".to_owned()))
 }
 
 impl From<StoreError> for Problem {

@@ -1,13 +1,16 @@
-//! What a tenant has settled for everybody: the preferences of those who said nothing.
+//! What a tenant has settled for everybody: the preferences of those who said nothing, and the policies of sending.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use carillon_domain::{Preferences, TenantId};
+use carillon_domain::{Channel, InDoubtSettings, Preferences, RetrySchedule, TenantId};
+use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
 use super::{from_item, keys, to_item};
 use crate::context::Pipeline;
 use crate::ports::{StoreError, Write};
+use crate::retry_schedule::grace;
 
 /// A tenant's settings.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +18,27 @@ pub struct Settings {
     /// What those want who said nothing.
     #[serde(default)]
     pub preferences: Preferences,
+    /// What becomes of deliveries in doubt.
+    #[serde(default)]
+    pub in_doubt: InDoubtSettings,
+    /// How failed calls are repeated, by channel; the default schedule for those that are not named.
+    #[serde(default)]
+    pub retry: BTreeMap<Channel, RetrySchedule>,
+}
+
+impl Settings {
+    /// How a channel's failed calls are repeated.
+    #[must_use]
+    pub fn retry(&self, channel: Channel) -> RetrySchedule {
+        self.retry.get(&channel).copied().unwrap_or(RetrySchedule::DEFAULT)
+    }
+
+    /// How long a delivery in doubt waits for a receipt.
+    #[must_use]
+    pub fn grace(&self, channel: Channel) -> SignedDuration {
+        let set = self.in_doubt.grace_s.get(&channel).map(|s| SignedDuration::from_secs((*s).into()));
+        set.unwrap_or_else(|| grace(channel))
+    }
 }
 
 impl Pipeline {

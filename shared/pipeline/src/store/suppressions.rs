@@ -23,19 +23,29 @@ pub struct Suppression {
 }
 
 impl Pipeline {
-    fn suppression_of(
+    /// The keyed hash of an address that stands for it in keys; none for the feed, which has none.
+    pub(crate) fn address_hash(
         &self,
         tenant: &TenantId,
         channel: Channel,
         address: &Address,
-    ) -> Option<(String, Key)> {
+    ) -> Option<String> {
         // Mailboxes are compared without regard to case, as mail systems do.
         let text = match address {
             Address::Email(email) => email.to_ascii_lowercase(),
             Address::Phone(text) | Address::Bsuid(text) => text.clone(),
             Address::Feed => return None,
         };
-        let hash = self.hash_key.hash(&["suppression", tenant.as_str(), channel.as_str(), &text]);
+        Some(self.hash_key.hash(&["suppression", tenant.as_str(), channel.as_str(), &text]))
+    }
+
+    fn suppression_of(
+        &self,
+        tenant: &TenantId,
+        channel: Channel,
+        address: &Address,
+    ) -> Option<(String, Key)> {
+        let hash = self.address_hash(tenant, channel, address)?;
         Some((format!("{channel}-{hash}"), keys::suppression(tenant, channel, &hash)))
     }
 
@@ -85,6 +95,22 @@ impl Pipeline {
         match self.table.write(write).await {
             Ok(_) => Ok(true),
             Err(StoreError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes an address off the list if it is there for this reason.
+    pub(crate) async fn unsuppress_for(
+        &self,
+        tenant: &TenantId,
+        channel: Channel,
+        address: &Address,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let Some((_, key)) = self.suppression_of(tenant, channel, address) else { return Ok(()) };
+        let write = Write::Delete { key, only_if: vec![Check::Equals("reason", reason.into())] };
+        match self.table.write(write).await {
+            Ok(_) | Err(StoreError::Conflict(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -115,7 +115,11 @@ impl Pipeline {
         }
         self.remembered.accounts.forget(&(tenant.clone(), channel));
         match self.table.transact(writes).await {
-            Ok(()) => Ok(true),
+            Ok(()) => {
+                // What was wrong with the old configuration is not wrong with this one.
+                self.end_pause(tenant, channel).await?;
+                Ok(true)
+            }
             Err(TransactError::Conflict { .. }) => Ok(false),
             Err(TransactError::Store(error)) => Err(error),
         }

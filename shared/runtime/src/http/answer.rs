@@ -1,7 +1,9 @@
 //! What a handler answers, before it is an HTTP response.
 
 use carillon_domain::Problem;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -44,6 +46,20 @@ impl Answer {
     pub fn text(status: u16, body: &str) -> Self {
         let headers = vec![(CONTENT_TYPE, "text/plain; charset=utf-8".to_owned())];
         Self { status, headers, body: body.as_bytes().to_vec() }
+    }
+
+    /// An HTML page that runs no script, loads nothing and is framed by nobody.
+    #[must_use]
+    pub fn page(status: u16, html: &str) -> Self {
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+        let headers = vec![
+            (CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+            (CONTENT_SECURITY_POLICY, policy.to_owned()),
+            (REFERRER_POLICY, "no-referrer".to_owned()),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        ];
+        Self { status, headers, body: html.as_bytes().to_vec() }
     }
 
     /// A page of a list.

@@ -2,10 +2,12 @@
 //! messages go to the outbox; their statuses are posted to the webhook, signed as Meta signs. Facts: Meta,
 //! WhatsApp Cloud API, "Send messages" and "Webhooks" (November 2026).
 
+pub(crate) mod inbound;
 mod request;
 mod template;
 mod webhook;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -21,10 +23,11 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use self::request::{Content, GraphError, Person, SendRequest};
+use super::faults::Troubles;
 use super::receipts::{Post, Receipts};
 use super::{Delays, random_bytes};
 use crate::answer;
-use crate::journal::{Journal, chain};
+use crate::journal::{Journal, JournalError, chain};
 use crate::outbox::OutboxItem;
 
 /// What the fake business account looks like and whom it tells.
@@ -68,6 +71,11 @@ impl FakeGraph {
         Router::new().route("/{version}/{phone_number_id}/messages", post(send)).with_state(Arc::clone(self))
     }
 
+    /// What goes wrong here, and how this provider refuses.
+    pub(crate) fn troubles(&self) -> Troubles {
+        Troubles { switch: Arc::clone(self.receipts.switch()), refusing }
+    }
+
     /// Posts statuses as they fall due until `shutdown` is true or its sender is gone. A webhook that does not answer
     /// 200 gets them again, also after a restart.
     pub async fn post_receipts(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
@@ -84,6 +92,15 @@ impl FakeGraph {
 
     /// Makes the message durable, and only then answers.
     async fn accept(&self, phone_number_id: &str, request: SendRequest) -> Result<Value, GraphError> {
+        let failed = |error: JournalError| {
+            tracing::error!(error = %chain(&error), "the fake Graph API could not record a message");
+            GraphError::unavailable()
+        };
+        if matches!(request.content, Content::Text(_))
+            && !self.may_say_anything(phone_number_id, &request.to).await.map_err(failed)?
+        {
+            return Err(GraphError::window_closed());
+        }
         let message_id = format!("wamid.{}", BASE64.encode(&random_bytes::<27>(&*self.entropy)));
         let received_at = self.receipts.now();
         let answer = answer_to(&message_id, &request);
@@ -102,12 +119,10 @@ impl FakeGraph {
             html: None,
             template,
             token: request.callback_data,
+            headers: BTreeMap::new(),
             received_at,
         };
-        self.receipts.accept(item, statuses).await.map_err(|error| {
-            tracing::error!(error = %chain(&error), "the fake Graph API could not record a message");
-            GraphError::unavailable()
-        })?;
+        self.receipts.accept(item, statuses).await.map_err(failed)?;
         Ok(answer)
     }
 }
@@ -130,6 +145,13 @@ async fn send(
             answer::json(error.status, &error.body(&trace_id))
         }
     }
+}
+
+/// Meta's answer with an error code.
+fn refusing(code: &Value) -> Response {
+    let code = code.as_u64().and_then(|code| u32::try_from(code).ok()).unwrap_or_default();
+    let error = GraphError::of_code(code);
+    answer::json(error.status, &error.body("on-purpose"))
 }
 
 fn authorised(headers: &HeaderMap) -> Result<(), GraphError> {

@@ -65,6 +65,24 @@ impl GraphError {
         Self { status: StatusCode::BAD_REQUEST, code, message, details: Some(details.into()) }
     }
 
+    /// The error of a code, with the HTTP status that Meta gives it: 400 for most, throttles included.
+    pub(super) fn of_code(code: u32) -> Self {
+        let status = match code {
+            0 | 190 => StatusCode::UNAUTHORIZED,
+            10 | 200..=299 | 368 | 130_497 | 131_005 | 131_031 => StatusCode::FORBIDDEN,
+            132_001 => StatusCode::NOT_FOUND,
+            3 | 131_000 | 131_016 | 131_045 => StatusCode::INTERNAL_SERVER_ERROR,
+            2 | 133_004 => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Self { status, ..Self::new(code, "Refused on purpose", "The dev cloud was asked to refuse this call.") }
+    }
+
+    pub(super) fn window_closed() -> Self {
+        let details = "Message failed to send because more than 24 hours have passed since the customer last replied to this number.";
+        Self::new(131_047, "Re-engagement message", details)
+    }
+
     fn invalid(details: impl Into<String>) -> Self {
         Self::new(100, "Invalid parameter", details)
     }

@@ -62,7 +62,16 @@ pub(super) async fn post(
     settings: &GraphSettings,
     receipts: &[Value],
 ) -> Result<(), String> {
-    let body = ascii(&envelope(settings, receipts).to_string());
+    send(http, settings, &envelope(settings, receipts)).await
+}
+
+/// Posts a webhook's body, signed.
+pub(super) async fn send(
+    http: &reqwest::Client,
+    settings: &GraphSettings,
+    envelope: &Value,
+) -> Result<(), String> {
+    let body = ascii(&envelope.to_string());
     let signature = sign(settings.app_secret.as_bytes(), body.as_bytes());
     let sent = http
         .post(&settings.webhook_url)
@@ -88,12 +97,23 @@ fn envelope(settings: &GraphSettings, receipts: &[Value]) -> Value {
             .push(&receipt["status"]);
     }
     let change = |(phone_number_id, statuses)| {
-        let metadata = json!({"display_phone_number": settings.display_phone_number, "phone_number_id": phone_number_id});
+        let metadata = metadata(settings, phone_number_id);
         let value = json!({"messaging_product": "whatsapp", "metadata": metadata, "statuses": statuses});
         json!({"field": "messages", "value": value})
     };
     let changes: Vec<_> = by_number.into_iter().map(change).collect();
     json!({"object": "whatsapp_business_account", "entry": [{"id": settings.waba_id, "changes": changes}]})
+}
+
+/// Which number a change is about.
+pub(super) fn metadata(settings: &GraphSettings, phone_number_id: &str) -> Value {
+    json!({"display_phone_number": settings.display_phone_number, "phone_number_id": phone_number_id})
+}
+
+/// The body of a webhook with these changes.
+pub(super) fn envelope_of(settings: &GraphSettings, changes: &[Value], at: Timestamp) -> Value {
+    let entry = json!({"id": settings.waba_id, "time": at.as_second(), "changes": changes});
+    json!({"object": "whatsapp_business_account", "entry": [entry]})
 }
 
 /// Meta signs and sends its JSON with every character beyond ASCII escaped.

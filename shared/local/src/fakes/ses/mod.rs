@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use self::request::{Email, SesError};
+use super::faults::Troubles;
 use super::receipts::{Post, Receipts};
 use super::{Delays, random_bytes};
 use crate::answer;
@@ -65,6 +66,11 @@ impl FakeSes {
             .with_state(Arc::clone(self))
     }
 
+    /// What goes wrong here, and how this provider refuses.
+    pub(crate) fn troubles(&self) -> Troubles {
+        Troubles { switch: Arc::clone(self.receipts.switch()), refusing }
+    }
+
     /// Hands over events as they fall due until `shutdown` is true or its sender is gone. An event that the sink does
     /// not take is offered again, also after a restart.
     pub async fn post_receipts(self: Arc<Self>, shutdown: watch::Receiver<bool>) {
@@ -89,6 +95,7 @@ impl FakeSes {
             html: email.html,
             template: None,
             token: email.tags.into_iter().find(|(name, _)| name == TOKEN_TAG).map(|(_, value)| value),
+            headers: email.headers.into_iter().collect(),
             received_at,
         };
         self.receipts.accept(item, events).await.map_err(|error| {
@@ -106,11 +113,24 @@ async fn send(State(fake): State<Arc<FakeSes>>, body: Bytes) -> Response {
     };
     match answer {
         Ok(message_id) => answer::json(StatusCode::OK, &json!({"MessageId": message_id})),
-        Err(error) => {
-            let mut response = answer::json(error.status, &json!({"message": error.message}));
-            let name = HeaderName::from_static("x-amzn-errortype");
-            response.headers_mut().insert(name, HeaderValue::from_static(error.kind));
-            response
-        }
+        Err(error) => refused(&error),
     }
+}
+
+/// SES's answer with an error's name.
+fn refusing(code: &Value) -> Response {
+    refused(&SesError::of_name(code.as_str().unwrap_or_default()))
+}
+
+fn refused(error: &SesError) -> Response {
+    let mut response = answer::json(error.status, &json!({"message": error.message}));
+    let name = HeaderName::from_static("x-amzn-errortype");
+    match HeaderValue::from_str(&error.kind) {
+        Ok(kind) => response.headers_mut().insert(name, kind),
+        Err(error) => {
+            tracing::error!(%error, "an error of SES has no name");
+            None
+        }
+    };
+    response
 }

@@ -1,6 +1,8 @@
 //! What SES accepts as an email (`Content.Simple`) and how it refuses the rest. [`super`] records what is accepted.
 //! Facts: Amazon SES API v2 and developer guide (November 2026).
 
+use std::borrow::Cow;
+
 use axum::http::StatusCode;
 use serde::Deserialize;
 
@@ -46,25 +48,39 @@ pub(super) struct Email {
 pub(super) struct SesError {
     pub(super) status: StatusCode,
     /// The value of `x-amzn-errortype`.
-    pub(super) kind: &'static str,
+    pub(super) kind: Cow<'static, str>,
     pub(super) message: String,
 }
 
 impl SesError {
     pub(super) fn internal() -> Self {
         let (status, message) = (StatusCode::INTERNAL_SERVER_ERROR, "Internal failure".to_owned());
-        Self { status, kind: "InternalServiceErrorException", message }
+        Self { status, kind: "InternalServiceErrorException".into(), message }
+    }
+
+    /// The error of a name, with the HTTP status that SES gives it.
+    pub(super) fn of_name(name: &str) -> Self {
+        let status = match name {
+            "TooManyRequestsException" => StatusCode::TOO_MANY_REQUESTS,
+            "NotFoundException" => StatusCode::NOT_FOUND,
+            _ if name.starts_with("AccessDenied") || name.starts_with("Expired") => StatusCode::FORBIDDEN,
+            _ if name.starts_with("Internal") => StatusCode::INTERNAL_SERVER_ERROR,
+            _ if name.starts_with("ServiceUnavailable") => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        let message = "Refused on purpose: the dev cloud was asked to.".to_owned();
+        Self { status, kind: name.to_owned().into(), message }
     }
 
     fn bad_request(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, kind: "BadRequestException", message: message.into() }
+        Self { status: StatusCode::BAD_REQUEST, kind: "BadRequestException".into(), message: message.into() }
     }
 
     fn not_verified(identity: &str) -> Self {
         let message = format!(
             "Email address is not verified. The following identities failed the check in region US-EAST-1: {identity}"
         );
-        Self { status: StatusCode::BAD_REQUEST, kind: "MessageRejected", message }
+        Self { status: StatusCode::BAD_REQUEST, kind: "MessageRejected".into(), message }
     }
 }
 
@@ -230,7 +246,7 @@ mod tests {
 
     use super::*;
 
-    fn kind(at: &str, value: &Value) -> &'static str {
+    fn kind(at: &str, value: &Value) -> Cow<'static, str> {
         let mut body = json!({
             "FromEmailAddress": "Shop <shop@example.com>",
             "Destination": {"ToAddresses": ["ada@example.com"]},
@@ -238,7 +254,7 @@ mod tests {
             "EmailTags": [{"Name": "carillon", "Value": "d1-1"}]
         });
         *body.pointer_mut(at).unwrap() = value.clone();
-        parse(body.to_string().as_bytes()).err().map_or("accepted", |error| error.kind)
+        parse(body.to_string().as_bytes()).err().map_or("accepted".into(), |error| error.kind)
     }
 
     #[test]
@@ -265,6 +281,6 @@ mod tests {
         ] {
             assert_eq!(kind(at, &value), expected, "{at} {value}");
         }
-        assert_eq!(parse(b"not json").err().map(|error| error.kind), Some(BAD));
+        assert_eq!(parse(b"not json").err().map(|error| error.kind), Some(BAD.into()));
     }
 }

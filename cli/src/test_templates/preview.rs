@@ -1,26 +1,17 @@
-//! `carillon test-templates`: what every template of the packs says on every channel, filled from the data of the packs'
-//! samples, as the cloud renders it. Nothing is stored or sent.
+//! What every template says on every channel, as the cloud renders it. Nothing is stored or sent.
 
 use std::collections::BTreeMap;
 
 use carillon_domain::{Rendered, TemplateName};
-use clap::Args;
 use serde_json::{Value, json};
 
+use super::{data, sample_of};
 use crate::client::{CallError, Client, encoded};
 use crate::headline::headline;
 use crate::outcome::{Done, Failure};
-use crate::pack::{self, Pack};
+use crate::pack::Pack;
 use crate::table::table;
 use crate::words::{counted, quoted};
-
-/// `carillon test-templates`.
-#[derive(Debug, Args)]
-pub struct TestTemplates {
-    /// The templates of this pack: a name, or a folder. May be repeated; without it, those of all packs that are loaded.
-    #[arg(long = "pack", value_name = "NAME|DIR")]
-    packs: Vec<String>,
-}
 
 /// One message, or why there is none.
 #[derive(Debug)]
@@ -32,18 +23,18 @@ struct Tried {
     says: Result<String, String>,
 }
 
-/// Renders every template.
+/// Renders every template of the packs.
 ///
 /// # Errors
-/// When a pack is faulty, or the API cannot be reached.
-pub async fn test_templates(client: &Client, arguments: &TestTemplates) -> Result<Done, Failure> {
+/// When the API cannot be reached.
+pub(super) async fn preview_all(client: &Client, packs: &[Pack]) -> Result<Done, Failure> {
     let mut tried = Vec::new();
-    for pack in packs(client, &arguments.packs).await? {
+    for pack in packs {
         for (name, template) in &pack.templates {
-            let data = sample_data(&pack, name);
+            let data = sample_of(pack, name).map(data);
             for locale in template.locales.keys() {
                 match &data {
-                    Some(data) => tried.extend(preview(client, &pack, name, locale, data).await?),
+                    Some(data) => tried.extend(preview(client, pack, name, locale, data).await?),
                     None => tried.push(failed(
                         name,
                         locale,
@@ -53,31 +44,7 @@ pub async fn test_templates(client: &Client, arguments: &TestTemplates) -> Resul
             }
         }
     }
-    if tried.is_empty() {
-        let detail = "no template of a pack is loaded; load some with carillon templates load --pack NAME";
-        return Err(Failure::Fault(detail.to_owned()));
-    }
     Ok(done(&tried))
-}
-
-/// Those that are named, else those of which the tenant has a template.
-async fn packs(client: &Client, names: &[String]) -> Result<Vec<Pack>, Failure> {
-    if !names.is_empty() {
-        return pack::chosen(names);
-    }
-    let loaded = client.list("/v1/templates", &[], usize::MAX).await?;
-    let is_loaded = |name: &TemplateName| loaded.iter().any(|t| t["name"] == name.as_str());
-    Ok(pack::known().into_iter().filter(|pack| pack.templates.keys().any(is_loaded)).collect())
-}
-
-/// The data of the first sample that leads to a template.
-fn sample_data(pack: &Pack, name: &TemplateName) -> Option<Value> {
-    let leads_here = |sample: &&pack::Sample| match sample.event.get("template") {
-        Some(direct) => direct == name.as_str(),
-        None => pack.routes.get(&sample.event_type).is_some_and(|route| route.template == *name),
-    };
-    let sample = pack.samples.iter().find(leads_here)?;
-    Some(sample.event.get("data").cloned().unwrap_or_else(|| json!({})))
 }
 
 async fn preview(

@@ -1,0 +1,25 @@
+//! The Lambda binary of dead-letter: configuration, adapters, run.
+
+use std::sync::Arc;
+
+use carillon_aws::{clients, connect};
+use carillon_channels::MinijinjaRenderer;
+use carillon_runtime::{SystemClock, SystemEntropy, telemetry};
+use lambda_runtime::{LambdaEvent, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), lambda_runtime::Error> {
+    telemetry::start();
+    let local = connect::Local {
+        renderer: Arc::new(MinijinjaRenderer::new()),
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+    };
+    let config = clients::from_environment().await;
+    let pipeline = &connect::pipeline(&config, dead_letter::config::deployment()?, local).await?;
+    let sources = &dead_letter::config::sources()?;
+    lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
+        Ok::<_, lambda_runtime::Error>(dead_letter::handle(pipeline, sources, event.payload).await)
+    }))
+    .await
+}

@@ -1,0 +1,245 @@
+//! What a function does with what it is given: turns it into one call of the pipeline, as the functions in `functions/`
+//! do, and says what is done.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use carillon_domain::{EventId, KeyKind, Preferences, Principal, ReceiptKind, RecipientId, Scope, TenantId};
+use carillon_pipeline::dead_letter::DeadMessage;
+use carillon_pipeline::ports::Queue;
+use carillon_pipeline::record_receipt::{Receipt, Recorded};
+use carillon_pipeline::revive::Expiry;
+use carillon_pipeline::{DeliveryWork, EventWork, Pipeline};
+
+use super::core::Sim;
+use super::mailbox::Carried;
+use super::provider::SimProvider;
+use super::scenario::{Act, Scenario, Wish};
+use super::watch;
+
+/// What a task works on.
+#[derive(Debug, Clone)]
+pub(super) enum Work {
+    /// Something that is asked for from outside.
+    Act(Act),
+    /// Messages of a queue.
+    Messages { queue: Queue, ids: Vec<u64> },
+    /// A message of a dead-letter queue.
+    Dead { queue: Queue, id: u64 },
+    /// What is due.
+    Sweep,
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Act(Act::Post(number)) => write!(f, "a producer posts event {number}"),
+            Self::Act(Act::Wish(wish)) => write!(f, "{} says no to {}", wish.recipient, wish.channel),
+            Self::Messages { queue, ids } => {
+                write!(f, "a worker is given {ids:?} of the {} queue", queue.as_str())
+            }
+            Self::Dead { queue, id } => {
+                write!(f, "dead-letter is given [{id}] of the {} queue", queue.as_str())
+            }
+            Self::Act(Act::Redrive) => f.write_str("an operator redrives every dead letter"),
+            Self::Act(Act::Revive) => f.write_str("an operator takes a delivery back"),
+            Self::Sweep => f.write_str("sweep-due runs"),
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) enum Done {
+    Accepted(EventId),
+    /// Whether each message is done.
+    Each(Vec<bool>),
+    Done,
+    /// To be asked again.
+    Failed(String),
+    /// Not to be asked again.
+    GaveUp(String),
+}
+
+type Running = Pin<Box<dyn Future<Output = Done>>>;
+
+/// Begins a piece of work in a process.
+pub(super) fn begin(
+    work: &Work,
+    carried: Vec<Carried>,
+    pipeline: Arc<Pipeline>,
+    provider: &Arc<SimProvider>,
+    tenant: &TenantId,
+    scenario: &Scenario,
+    sim: &Sim,
+) -> Running {
+    match work {
+        Work::Act(Act::Post(number)) => {
+            let body = scenario.postings[*number].body.clone();
+            let caller = caller(tenant, Scope::EventsWrite);
+            Box::pin(async move {
+                match pipeline.accept(&caller, body, None).await {
+                    Ok(accepted) => Done::Accepted(accepted.event_id),
+                    Err(problem) => Done::Failed(format!("{problem:?}")),
+                }
+            })
+        }
+        Work::Act(Act::Wish(wish)) => Box::pin(say(pipeline, tenant.clone(), wish.clone())),
+        Work::Act(Act::Revive) => Box::pin(revive(pipeline, tenant.clone(), sim.clone())),
+        Work::Act(Act::Redrive) => Box::pin(redrive(pipeline, caller(tenant, Scope::Platform))),
+        Work::Dead { queue, id } => Box::pin(record_dead(pipeline, carried, *queue, *id, sim.clone())),
+        Work::Sweep => Box::pin(async move {
+            match pipeline.sweep_due().await {
+                Ok(_) => Done::Done,
+                Err(error) => Done::Failed(error.to_string()),
+            }
+        }),
+        Work::Messages { queue: Queue::Events, .. } => Box::pin(fan_out(pipeline, carried, sim.clone())),
+        Work::Messages { queue: Queue::Receipts, .. } => {
+            Box::pin(receive(pipeline, tenant.clone(), carried, sim.clone()))
+        }
+        Work::Messages { .. } => Box::pin(deliver(pipeline, Arc::clone(provider), carried, sim.clone())),
+    }
+}
+
+fn caller(tenant: &TenantId, scope: Scope) -> Principal {
+    Principal {
+        tenant: tenant.clone(),
+        key_id: "key".to_owned(),
+        key_kind: KeyKind::Live,
+        scopes: vec![scope],
+    }
+}
+
+async fn say(pipeline: Arc<Pipeline>, tenant: TenantId, wish: Wish) -> Done {
+    let Ok(recipient) = wish.recipient.parse::<RecipientId>() else {
+        return Done::Failed("no id".to_owned());
+    };
+    let mut wants = Preferences::default();
+    wants.channels.insert(wish.channel, false);
+    match pipeline.put_preferences(&tenant, &recipient, &wants).await {
+        Ok(_) => Done::Done,
+        Err(error) => Done::Failed(error.to_string()),
+    }
+}
+
+async fn revive(pipeline: Arc<Pipeline>, tenant: TenantId, sim: Sim) -> Done {
+    let chosen = {
+        let mut core = sim.core();
+        let nth = core.chance.below(1_000);
+        core.watch.revivable(nth)
+    };
+    let Some(id) = chosen else { return Done::Done };
+    let Ok(Some(delivery)) = pipeline.delivery(&tenant, &id).await else { return Done::Done };
+    // Whatever comes of it: who asks can ask again.
+    match pipeline.revive(&tenant, delivery, "key", Expiry::Extend).await {
+        Ok(_) => Done::Done,
+        Err(error) => Done::GaveUp(error.to_string()),
+    }
+}
+
+async fn redrive(pipeline: Arc<Pipeline>, operator: Principal) -> Done {
+    match pipeline.redrive(&operator, serde_json::json!({"filter": {}})).await {
+        Ok(_) => Done::Done,
+        Err(problem) => Done::Failed(format!("{problem:?}")),
+    }
+}
+
+async fn record_dead(
+    pipeline: Arc<Pipeline>,
+    carried: Vec<Carried>,
+    queue: Queue,
+    id: u64,
+    sim: Sim,
+) -> Done {
+    let text = carried.first().map(body).unwrap_or_default().to_owned();
+    let event = serde_json::from_str::<EventWork>(&text).ok().map(|work| work.event_id);
+    let message = DeadMessage {
+        queue,
+        message_id: id.to_string(),
+        body: text,
+        receive_count: 20,
+        undelivered: false,
+        tenant: None,
+    };
+    let recorded = pipeline.record_dead_letter(&message).await;
+    if recorded.is_ok() {
+        sim.core().watch.dead.extend(event);
+    }
+    Done::Each(vec![recorded.is_ok()])
+}
+
+fn body(carried: &Carried) -> &str {
+    match carried {
+        Carried::Body(body) => body,
+        Carried::Receipt(_) => "",
+    }
+}
+
+/// A message that cannot be done whatever is tried is a fault of ours.
+fn must_be_work(sim: &Sim, error: &carillon_pipeline::WorkError) {
+    let unreadable = matches!(error, carillon_pipeline::WorkError::Unreadable(_));
+    let refused = error.to_string().contains("the table refused");
+    sim.core().watch.must(!unreadable && !refused, || format!("a message can never be worked: {error}"));
+}
+
+async fn fan_out(pipeline: Arc<Pipeline>, carried: Vec<Carried>, sim: Sim) -> Done {
+    let mut worked = Vec::with_capacity(carried.len());
+    for one in &carried {
+        let work: Result<EventWork, _> = serde_json::from_str(body(one));
+        let done = match work {
+            Ok(work) => pipeline.fan_out(&work).await.inspect_err(|error| must_be_work(&sim, error)).is_ok(),
+            Err(_) => false,
+        };
+        worked.push(done);
+    }
+    Done::Each(worked)
+}
+
+async fn deliver(
+    pipeline: Arc<Pipeline>,
+    provider: Arc<SimProvider>,
+    carried: Vec<Carried>,
+    sim: Sim,
+) -> Done {
+    let batch: Vec<DeliveryWork> =
+        carried.iter().filter_map(|one| serde_json::from_str(body(one)).ok()).collect();
+    let readable = batch.len() == carried.len();
+    sim.core().watch.must(readable, || "a message of a channel's queue cannot be read".to_owned());
+    let answers = pipeline.deliver(provider.as_ref(), &batch).await;
+    Done::Each(
+        answers.into_iter().map(|one| one.inspect_err(|error| must_be_work(&sim, error)).is_ok()).collect(),
+    )
+}
+
+async fn receive(pipeline: Arc<Pipeline>, tenant: TenantId, carried: Vec<Carried>, sim: Sim) -> Done {
+    let mut worked = Vec::with_capacity(carried.len());
+    for one in &carried {
+        let Carried::Receipt(receipt) = one else {
+            worked.push(false);
+            continue;
+        };
+        if matches!(receipt.kind, ReceiptKind::Failed | ReceiptKind::Bounced) {
+            watch::taken_back(&mut sim.core(), &receipt.token);
+        }
+        let recorded = pipeline.record_receipt(&tenant, receipt).await;
+        if let Ok(recorded) = &recorded {
+            record(&sim, receipt, *recorded);
+        }
+        worked.push(recorded.is_ok());
+    }
+    Done::Each(worked)
+}
+
+fn record(sim: &Sim, receipt: &Receipt, recorded: Recorded) {
+    let mut core = sim.core();
+    core.tell(|| format!("receipt {} of {}: {recorded:?}", receipt.kind.as_str(), receipt.token));
+    core.watch.must(recorded != Recorded::Unmatched, || {
+        format!("a receipt misses its delivery: {}", receipt.token)
+    });
+    if let Some(seen) = core.watch.deliveries.get_mut(&receipt.token.delivery) {
+        seen.receipts.insert(receipt.kind);
+    }
+}
