@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use carillon_domain::{Channel, StateKind};
 use carillon_local::clock::ClockSetting;
+use carillon_local::cloud::Pace;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -58,6 +59,10 @@ pub enum Command {
     Deliveries(DeliveryFilters),
     /// Messages that no worker could work; with --redrive they are put back to work
     DeadLetters(crate::dead_letters::DeadLetters),
+    /// Send ended deliveries again: one, or those of a filter
+    Retry(crate::retry::Retry),
+    /// Compare what was accepted with what became of it
+    Prove(crate::prove::Prove),
     /// Every decision about an event: who was told, on which channel, and why not
     Explain(crate::explain::Explain),
     /// Make groups and put people into them
@@ -74,6 +79,8 @@ pub enum Command {
     Validate(crate::readiness::Validate),
     /// Show what every template of the packs says, filled from their samples; send them to somebody with --to
     TestTemplates(crate::test_templates::TestTemplates),
+    /// Show what is stopped; stop sending at once, or let it go again
+    Switch(crate::switch::Switch),
     /// List, make and delete the keys of a tenant
     Keys(crate::keys::Keys),
     /// Whether the cloud answers
@@ -116,6 +123,10 @@ pub struct Dev {
     /// The machine's time, or one that stands still until `POST /dev/clock` moves it.
     #[arg(long, value_name = "real|virtual[:START]", default_value = "real")]
     pub clock: ClockSetting,
+
+    /// Send as fast as possible, or no faster than Meta and SES allow.
+    #[arg(long, value_name = "off|meta", default_value = "off")]
+    pub pace: Pace,
 
     /// Write addresses and keys here when ready, as JSON.
     #[arg(long, value_name = "FILE")]
@@ -279,6 +290,7 @@ mod tests {
             "carillon dev --listen 8787",
             "carillon dev --log loudly=yes",
             "carillon dev --clock virtual:noon",
+            "carillon dev --pace fast",
             "carillon send t --channel email",
             "carillon send t --template t",
             "carillon send t --template t --channel sms",
@@ -300,6 +312,9 @@ mod tests {
             "carillon dead-letters --dry-run",
             "carillon dead-letters --queue letters",
             "carillon dead-letters --id x",
+            "carillon switch --stop --go",
+            "carillon switch --go --mode drop",
+            "carillon switch --stop --scope channel",
         ] {
             assert!(Arguments::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

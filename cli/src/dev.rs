@@ -63,6 +63,7 @@ async fn start(arguments: &Dev) -> Result<Cloud, Failure> {
         whatsapp_url: arguments.whatsapp_url.clone(),
         ses_url: arguments.ses_url.clone(),
         clock: arguments.clock,
+        pace: arguments.pace,
     };
     Cloud::start(settings).await.map_err(|error| Failure::Fault(format!("the cloud did not start: {error}")))
 }

@@ -1,11 +1,14 @@
 //! From a parsed command line to the command: makes the client with the key that the command needs.
 
+use carillon_pipeline::ports::Clock as _;
+use carillon_runtime::SystemClock;
+
 use crate::arguments::{Apply, Arguments, Command, Connection};
 use crate::client::Client;
 use crate::outcome::{Done, Failure};
 use crate::{
-    apply, bootstrap, dead_letters, demo, dev, explain, groups, health, keys, log, pack, readiness, recipients, send,
-    templates, test_templates,
+    apply, bootstrap, dead_letters, demo, dev, explain, groups, health, keys, log, pack, prove, readiness,
+    recipients, retry, send, switch, templates, test_templates,
 };
 
 /// Runs the command.
@@ -22,6 +25,8 @@ pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
         Command::Recent => log::recent(&keyed(&connection)?).await,
         Command::Deliveries(filters) => log::deliveries(&keyed(&connection)?, &filters).await,
         Command::DeadLetters(wanted) => dead_letters::dead_letters(&keyed(&connection)?, &wanted).await,
+        Command::Retry(wanted) => retry::retry(&keyed(&connection)?, &wanted).await,
+        Command::Prove(wanted) => prove::prove(&keyed(&connection)?, &wanted, SystemClock.now()).await,
         Command::Explain(wanted) => explain::explain(&keyed(&connection)?, &wanted).await,
         Command::Groups(wanted) => groups::groups(&keyed(&connection)?, &wanted).await,
         Command::Templates(wanted) => templates::templates(&keyed(&connection)?, &wanted).await,
@@ -30,6 +35,7 @@ pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
         Command::Ready(wanted) => readiness::ready(&keyed(&connection)?, &wanted).await,
         Command::Validate(wanted) => readiness::validate(&keyed(&connection)?, &wanted).await,
         Command::TestTemplates(wanted) => test_templates::test_templates(&keyed(&connection)?, &wanted).await,
+        Command::Switch(wanted) => switch::switch(&keyed(&connection)?, &wanted).await,
         Command::Keys(keys) => keys::keys(&keyed(&connection)?, &keys).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
         Command::Health => health::health(&Client::new(&connection.url, None)?).await,

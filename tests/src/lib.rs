@@ -14,7 +14,7 @@ pub mod stand_in;
 use std::time::{Duration, Instant};
 
 use carillon_local::clock::ClockSetting;
-use carillon_local::cloud::{Cloud, Settings};
+use carillon_local::cloud::{Cloud, Pace, Settings};
 use serde_json::{Value, json};
 
 /// How long something that happens by itself may take on a busy machine.
@@ -66,17 +66,28 @@ impl Dev {
     /// [`Dev::advance`] moves it.
     pub async fn virtual_time() -> Self {
         let start = "2026-11-20T09:00:00Z".parse().expect("an instant");
-        Self::of(None, None, ClockSetting::Virtual { start: Some(start) }).await
+        Self::of(None, None, ClockSetting::Virtual { start: Some(start) }, Pace::Off).await
+    }
+
+    /// The same with channels that are paced.
+    pub async fn virtual_time_paced() -> Self {
+        let start = "2026-11-20T09:00:00Z".parse().expect("an instant");
+        Self::of(None, None, ClockSetting::Virtual { start: Some(start) }, Pace::Meta).await
     }
 
     /// A cloud on other providers.
     pub async fn with(whatsapp_url: Option<String>, ses_url: Option<String>) -> Self {
-        Self::of(whatsapp_url, ses_url, ClockSetting::Real).await
+        Self::of(whatsapp_url, ses_url, ClockSetting::Real, Pace::Off).await
     }
 
-    async fn of(whatsapp_url: Option<String>, ses_url: Option<String>, clock: ClockSetting) -> Self {
+    async fn of(
+        whatsapp_url: Option<String>,
+        ses_url: Option<String>,
+        clock: ClockSetting,
+        pace: Pace,
+    ) -> Self {
         let listen = ([127, 0, 0, 1], 0).into();
-        let cloud = Cloud::start(Settings { listen, data: None, whatsapp_url, ses_url, clock })
+        let cloud = Cloud::start(Settings { listen, data: None, whatsapp_url, ses_url, clock, pace })
             .await
             .expect("the cloud starts");
         let ready = cloud.ready();
@@ -182,11 +193,7 @@ pub async fn until<T>(what: &str, asked: impl AsyncFnMut() -> Option<T>) -> T {
 ///
 /// # Panics
 /// When there is no answer in time.
-pub async fn until_within<T>(
-    patience: Duration,
-    what: &str,
-    mut asked: impl AsyncFnMut() -> Option<T>,
-) -> T {
+pub async fn until_within<T>(patience: Duration, what: &str, mut asked: impl AsyncFnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(answer) = asked().await {

@@ -69,7 +69,7 @@ async fn work_due_now_runs_by_itself_and_no_time_passes() {
 async fn no_seconds_wait_until_everything_that_is_due_is_done() {
     let dev = Dev::virtual_time().await;
     dev.with_an_order_route().await;
-    for _ in 0..20 {
+    for _ in 0..8 {
         let id = posted(&dev, &order()).await;
         dev.advance(0).await;
         assert_eq!(states(&dev, &id).await, ["delivered", "delivered", "delivered"]);
@@ -126,19 +126,24 @@ async fn three_days_pass_at_once_and_what_was_due_on_the_way_happened_in_its_ord
 async fn a_worker_that_sleeps_holds_nobody_up_and_wakes_when_its_time_has_come() {
     let dev = Dev::virtual_time().await;
     dev.with_an_order_route().await;
-    // A first wait is at most two seconds, which a worker sleeps. More of them than there are workers.
-    dev.admin.post("/dev/faults", &json!({"email": {"down": true}})).await;
-    let mut ids = Vec::new();
-    for _ in 0..50 {
-        ids.push(posted(&dev, &order()).await);
-    }
+    // More people than there are workers.
+    let people: Vec<String> = (0..45).map(|i| format!("p-{i}")).collect();
+    let line = |id: &String| json!({"id": id, "name": id, "email": format!("{id}@example.com")}).to_string();
+    let lines = people.iter().map(line).collect::<Vec<_>>().join("\n").into_bytes();
+    let headers = [("content-type", "application/x-ndjson")];
+    let imported = dev.admin.raw("POST", "/v1/recipients/import", &headers, Some(lines)).await;
+    assert_eq!(imported.body["created"], 45, "{imported:?}");
+    // A first wait is at most two seconds, which a worker sleeps.
+    assert_eq!(dev.admin.post("/dev/faults", &json!({"email": {"down": true}})).await.status, 200);
+    let mut event = order();
+    event["recipients"] = json!({"ids": people});
+    let id = posted(&dev, &event).await;
     dev.advance(0).await;
-    assert_eq!(received(&dev).await.len(), 50, "WhatsApp went on");
-    dev.admin.post("/dev/faults", &json!({})).await;
+    assert_eq!(received(&dev).await, [owned(("whatsapp", "2026-11-20T09:00:00Z"))]);
+    assert_eq!(dev.admin.post("/dev/faults", &json!({})).await.status, 200);
     dev.advance(10).await;
-    for id in ids {
-        assert_eq!(states(&dev, &id).await, ["delivered", "delivered", "delivered"]);
-    }
+    assert_eq!(received(&dev).await.len(), 1 + 46);
+    dev.delivery_to(&id, &json!("p-44"), "email", "delivered").await;
     dev.cloud.stop().await;
 }
 

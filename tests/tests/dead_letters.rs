@@ -229,7 +229,7 @@ async fn dead_letters_are_their_tenants_and_a_filter_is_checked() {
         (json!({"queue": "letters"}), "/filter/queue"),
         (json!({"state": "failed"}), "/filter/state"),
         (json!({"from": "yesterday"}), "/filter/from"),
-        (json!({"ids": vec!["x"; 1_001]}), "/filter/ids"),
+        (json!({"ids": vec!["x"; 201]}), "/filter/ids"),
     ] {
         let refused = dev.admin.post("/v1/dead-letters/redrive", &json!({"filter": filter})).await;
         assert_eq!((refused.status, refused.pointers()), (422, vec![pointer.to_owned()]));
@@ -266,11 +266,9 @@ async fn the_crm_pack_tells_its_technical_admins_of_a_burst_h28() {
     for words in ["Messages not sent", "bounced x2", "order.created"] {
         assert!(email["html"].as_str().unwrap().contains(words), "{words} in {}", email["html"]);
     }
-    let whatsapp = outbox.iter().find(|item| item["template"] == "hanna_message_send_failed").unwrap();
-    assert!(
-        whatsapp["text"].as_str().unwrap().contains("2 messages | bounced x2 | since November 20"),
-        "{whatsapp}"
-    );
+    let whatsapp = outbox.iter().find(|item| item["channel"] == "whatsapp").unwrap();
+    let parameters = whatsapp["template"]["parameters"].as_array().unwrap();
+    assert_eq!(parameters[..2], [json!("2 messages"), json!("bounced x2")], "{whatsapp}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -178,8 +178,9 @@ async fn the_outbox_shows_the_template_and_its_language() {
 /// the log of the platform had: class, educator, kind, masked number, what was sent, how often, and when.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_attempt_is_kept_with_its_answer() {
-    let meta = StandIn::start(|_, number| match number {
-        1 => refused(503, 131_016, "Service unavailable"),
+    let meta = StandIn::start(|asked, number| match (number, asked.body["to"].as_str()) {
+        (1, _) => refused(503, 131_016, "Service unavailable"),
+        (_, Some("+12025550133")) => refused(400, 131_026, "Message undeliverable"),
         _ => taken(number),
     })
     .await;
@@ -192,8 +193,7 @@ async fn every_attempt_is_kept_with_its_answer() {
     for name in ["started_at", "ended_at"] {
         assert!(kept.iter().all(|attempt| attempt[name].is_string()), "{name} of {kept:?}");
     }
-    assert_eq!(text(&kept[0], "code"), "131016");
-    assert!(text(&kept[0], "detail").contains("Service unavailable"), "{kept:?}");
+    assert_eq!((text(&kept[0], "code"), &kept[0]["http_status"]), ("131016".into(), &json!(503)));
     for (name, value) in [
         ("event_type", json!("test.completed")),
         ("subject", json!("class-7B")),
@@ -208,6 +208,12 @@ async fn every_attempt_is_kept_with_its_answer() {
     let read = dev.admin.get(&format!("/v1/deliveries/{}", text(&sent, "id"))).await.body;
     assert_eq!(read["rendered"]["parameters"], json!(["Nadia Okafor", "12", "7B"]));
     assert_eq!(read["timeline"][0]["kind"], "planned");
+    // The provider's own words, of the latest attempt.
+    let failed = dev.post_settled(&processed("test.completed", "c-2", 12, "peter")).await;
+    let failed = dev.delivery_in(&failed, "whatsapp", "failed").await;
+    let kept = attempts(&dev, &failed).await;
+    assert_eq!((text(&failed, "reason"), kept.len()), ("rejected:131026".into(), 1));
+    assert!(text(&kept[0], "detail").contains("Message undeliverable"), "{kept:?}");
 }
 
 /// I11: a token is taken and never shown again.
@@ -265,8 +271,11 @@ async fn the_log_is_filtered_by_status_date_class_and_educator() {
     assert_eq!(found(&["--subject", "class-7B"]).await, ["nadia", "sofia"]);
     assert_eq!(found(&["--recipient", "peter"]).await, ["peter"]);
     assert_eq!(found(&["--subject", "class-7B", "--recipient", "nadia"]).await, ["nadia"]);
-    assert_eq!(found(&["--to", "2020-01-01T00:00:00Z"]).await, [""; 0]);
-    assert_eq!(found(&["--from", "2020-01-01T00:00:00Z"]).await.len(), 3);
+    let newest = dev.producer.get("/v1/deliveries?recipient=peter").await.body["items"][0].clone();
+    let at = text(&newest, "created_at");
+    assert_eq!(found(&["--from", &at]).await, ["peter"], "from is inclusive");
+    assert_eq!(found(&["--to", &at]).await, ["nadia", "sofia"], "to is exclusive");
+    assert_eq!(found(&["--to", &at, "--state", "skipped", "--subject", "class-7B"]).await, ["sofia"]);
 }
 
 /// I22: whatever a producer says about a student, a message has the class, the test and the educator's own name only.

@@ -1,6 +1,8 @@
 //! `kill -9` of `carillon dev` in the middle of its work loses nothing and doubles nothing in silence, also when the
 //! providers lose requests and answers.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, saying why")]
+
 use std::time::Duration;
 
 use carillon_tests::load::{Account, Load, run};

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must pass before a change is merged, with its set-up; `cargo xtask sim`: as many
+//! `cargo xtask test`: everything that must pass before a change is merged, with its set-up. `cargo xtask sim`: as many
 //! seeds of the simulation as one likes. Reads the command line;
 //! `steps` says what there is, `needs` what the machine must have, `run` runs it and reports. The standard library only,
 //! so that it starts at once in a fresh clone.
@@ -32,7 +32,10 @@ sim plays seeds of the simulation, optimised; the first that finds something is 
 enum Request {
     Help,
     List,
-    Test { long: bool, only: Vec<String> },
+    Test {
+        long: bool,
+        only: Vec<String>,
+    },
     /// What the simulation is told.
     Sim(Vec<String>),
 }

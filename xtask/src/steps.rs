@@ -131,7 +131,7 @@ pub const STEPS: &[Step] = &[
         name: "large",
         proves: "an event to 100,000 recipients: time, memory, writes and queue calls",
         needs: &[],
-        remedy: "run it with CARILLON_LARGE=100000 cargo test -p carillon-local --test large_audience, or smaller",
+        remedy: "run one with CARILLON_LARGE=100000 cargo test --release --workspace --test large, or smaller",
         long: true,
         run: large_audience,
     },
@@ -159,10 +159,11 @@ fn slow_tests(project: &Project) -> Outcome {
 fn large_audience(project: &Project) -> Outcome {
     let mut call = if has_nextest(project) {
         let binaries = "binary(large) | binary(large_audience)";
-        project.cargo(&["nextest", "run", "--workspace", "--locked", "--profile", "long", "-E", binaries])
+        let nextest = ["nextest", "run", "--release", "--workspace", "--locked", "--profile", "long", "-E"];
+        project.cargo(&[&nextest[..], &[binaries]].concat())
     } else {
-        let binaries = ["test", "--workspace", "--locked", "--test", "large", "--test", "large_audience"];
-        project.cargo(&[&binaries[..], &["--", "--nocapture"]].concat())
+        let test = ["test", "--release", "--workspace", "--locked", "--test", "large", "--test"];
+        project.cargo(&[&test[..], &["large_audience", "--", "--nocapture"]].concat())
     };
     call.env("CARILLON_LARGE", "100000");
     shown(call)

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use carillon_domain::{Channel, DeliveryId, RecipientId, StateKind};
 use carillon_local::clock::ClockSetting;
-use carillon_local::cloud::{Cloud, Settings, TenantAccess};
+use carillon_local::cloud::{Cloud, Pace, Settings, TenantAccess};
 use serde::Deserialize;
 
 use crate::apply::apply;
@@ -68,7 +68,8 @@ pub async fn demo(arguments: Demo, json: bool) -> Result<Done, Failure> {
     let mut signals = Signals::catch()?;
     let packs = pack::chosen(&arguments.packs)?;
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let settings = Settings { listen, data: None, whatsapp_url: None, ses_url: None, clock: ClockSetting::Real };
+    let (clock, pace) = (ClockSetting::Real, Pace::Off);
+    let settings = Settings { listen, data: None, whatsapp_url: None, ses_url: None, clock, pace };
     let cloud = Cloud::start(settings).await;
     let cloud = cloud.map_err(|error| Failure::Fault(format!("the cloud did not start: {error}")))?;
     let played = tokio::select! {

@@ -40,6 +40,14 @@ pub(crate) async fn explain(pipeline: &Pipeline, request: &Request) -> Result<An
     explained.map(|view| Answer::ok(&view)).ok_or_else(|| Problem::not_found("event", &id))
 }
 
+pub(crate) async fn cancel(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    pipeline.cancel(request.caller()?, &request.part("event")?).await.map(Answer::worked)
+}
+
+pub(crate) async fn prove(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    pipeline.prove(request.caller()?, request.json(&[])?).await.map(Answer::worked)
+}
+
 pub(crate) async fn list_deliveries(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let filter = DeliveryFilter {
         state: request.query_as::<StateKind>("state")?,

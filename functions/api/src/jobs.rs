@@ -1,18 +1,9 @@
-//! Long work: how far a job is, and the answer of a call that may have become one.
+//! Long work: how far a job is, and what came of it.
 
 use carillon_domain::Problem;
 use carillon_pipeline::Pipeline;
-use carillon_pipeline::jobs::Worked;
 use carillon_runtime::http::{Answer, Request};
 use serde_json::json;
-
-/// 200 with the result of what was small, 202 with a job else.
-pub(crate) fn worked(worked: Worked) -> Answer {
-    match worked {
-        Worked::AtOnce(result) => Answer::ok(&result),
-        Worked::AsJob(id) => Answer::json(202, &json!({"job_id": id})).at(format!("/v1/jobs/{id}")),
-    }
-}
 
 pub(crate) async fn get(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let id = request.part("job")?;

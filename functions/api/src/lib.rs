@@ -28,6 +28,7 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Get, "/v1/events/{event}", Read, |p, r| Box::pin(events::get(p, r))),
     Call::keyed(Get, "/v1/events/{event}/deliveries", Read, |p, r| Box::pin(events::deliveries_of(p, r)))
         .querying(&["limit", "cursor"]),
+    Call::keyed(Post, "/v1/events/{event}/cancel", EventsWrite, |p, r| Box::pin(events::cancel(p, r))),
     Call::keyed(Get, "/v1/events/{event}/explain", Read, |p, r| Box::pin(events::explain(p, r)))
         .querying(&["recipient"]),
     Call::keyed(Get, "/v1/deliveries", Read, |p, r| Box::pin(events::list_deliveries(p, r))).querying(&[
@@ -64,6 +65,8 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Delete, "/v1/suppressions/{suppression}", Manage, |p, r| {
         Box::pin(people::delete_suppression(p, r))
     }),
+    // It changes nothing, so whoever may read may ask.
+    Call::keyed(Post, "/v1/system/prove", Read, |p, r| Box::pin(events::prove(p, r))),
     Call::keyed(Get, "/v1/system/settings", Read, |p, r| Box::pin(people::get_settings(p, r))),
     Call::keyed(Put, "/v1/system/settings", Manage, |p, r| Box::pin(people::put_settings(p, r))),
     Call::keyed(Get, "/v1/groups", Read, |p, r| Box::pin(directory::list_groups(p, r)))

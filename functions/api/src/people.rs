@@ -9,7 +9,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::directory::recipient_json;
-use crate::jobs;
 
 pub(crate) async fn get_preferences(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let id = request.part("recipient")?;
@@ -77,7 +76,7 @@ struct Normalise {
 pub(crate) async fn normalise(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let Normalise { dry_run } = from_value(request.json(&[])?)?;
     let input = JobInput::Normalise { dry_run };
-    pipeline.work_or_start_job(&request.caller()?.tenant, input).await.map(jobs::worked)
+    pipeline.work_or_start_job(&request.caller()?.tenant, input).await.map(Answer::worked)
 }
 
 #[derive(Deserialize)]

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use carillon_aws::{clients, connect};
 use carillon_channels::{MinijinjaRenderer, WhatsappProvider};
-use carillon_runtime::{SystemClock, SystemEntropy, outbound, telemetry};
+use carillon_pipeline::Pipeline;
+use carillon_runtime::{SystemClock, SystemEntropy, environment, outbound, telemetry};
 use lambda_runtime::{LambdaEvent, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,7 +17,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         entropy: Arc::new(SystemEntropy),
     };
     let config = clients::from_environment().await;
-    let pipeline = &connect::pipeline(&config, deliver_whatsapp::config::deployment()?, local).await?;
+    let pipeline = connect::pipeline(&config, deliver_whatsapp::config::deployment()?, local).await?;
+    let pipeline = &Pipeline { pace: environment::pace()?, ..pipeline };
     let provider = &WhatsappProvider::new(outbound::client()?, deliver_whatsapp::config::graph_url());
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         Ok::<_, lambda_runtime::Error>(deliver_whatsapp::handle(pipeline, provider, event.payload).await)

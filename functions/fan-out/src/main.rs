@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use carillon_aws::{clients, connect};
 use carillon_channels::MinijinjaRenderer;
-use carillon_runtime::{SystemClock, SystemEntropy, telemetry};
+use carillon_pipeline::Pipeline;
+use carillon_runtime::{SystemClock, SystemEntropy, environment, telemetry};
 use lambda_runtime::{LambdaEvent, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
@@ -16,7 +17,8 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         entropy: Arc::new(SystemEntropy),
     };
     let config = clients::from_environment().await;
-    let pipeline = &connect::pipeline(&config, fan_out::config::deployment()?, local).await?;
+    let pipeline = connect::pipeline(&config, fan_out::config::deployment()?, local).await?;
+    let pipeline = &Pipeline { pace: environment::pace()?, ..pipeline };
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         Ok::<_, lambda_runtime::Error>(fan_out::handle(pipeline, event.payload).await)
     }))

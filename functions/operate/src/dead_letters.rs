@@ -2,10 +2,8 @@
 
 use carillon_domain::Problem;
 use carillon_pipeline::Pipeline;
-use carillon_pipeline::jobs::Worked;
 use carillon_pipeline::redrive::DeadLetterFilter;
 use carillon_runtime::http::{Answer, Request};
-use serde_json::json;
 
 pub(crate) async fn list(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let filter = DeadLetterFilter {
@@ -22,8 +20,5 @@ pub(crate) async fn list(pipeline: &Pipeline, request: &Request) -> Result<Answe
 }
 
 pub(crate) async fn redrive(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    Ok(match pipeline.redrive(request.caller()?, request.json(&[])?).await? {
-        Worked::AtOnce(result) => Answer::ok(&result),
-        Worked::AsJob(id) => Answer::json(202, &json!({"job_id": id})).at(format!("/v1/jobs/{id}")),
-    })
+    pipeline.redrive(request.caller()?, request.json(&[])?).await.map(Answer::worked)
 }

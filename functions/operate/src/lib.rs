@@ -1,12 +1,14 @@
-//! operate: what a tenant's operators and the platform put: keys, tenants, channels, packs; and what they put back to work:
-//! dead letters. Reads and writes those, and the secrets of channels; calls no provider. The only function that may write
+//! operate: what a tenant's operators and the platform put: keys, tenants, channels, packs, kill switches; and what they
+//! put back to work: dead letters. Reads and writes those, and the secrets of channels; calls no provider. The only function that may write
 //! secrets.
 
 mod channels;
 pub mod config;
 mod dead_letters;
+mod deliveries;
 mod keys;
 mod packs;
+mod switches;
 mod tenants;
 
 use carillon_domain::Scope;
@@ -22,11 +24,18 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Get, "/v1/dead-letters", Read, |p, r| Box::pin(dead_letters::list(p, r)))
         .querying(&["queue", "from", "to", "limit", "cursor"]),
     Call::keyed(Post, "/v1/dead-letters/redrive", Manage, |p, r| Box::pin(dead_letters::redrive(p, r))),
+    Call::keyed(Post, "/v1/deliveries/retry", Manage, |p, r| Box::pin(deliveries::retry_many(p, r))),
+    Call::keyed(Post, "/v1/deliveries/{delivery}/retry", Manage, |p, r| Box::pin(deliveries::retry(p, r))),
+    Call::keyed(Post, "/v1/deliveries/{delivery}/reconsider", Manage, |p, r| {
+        Box::pin(deliveries::reconsider(p, r))
+    }),
     Call::keyed(Post, "/v1/keys", Manage, |p, r| Box::pin(keys::post(p, r))),
     Call::keyed(Get, "/v1/keys", Read, |p, r| Box::pin(keys::list(p, r)))
         .querying(&["tenant", "limit", "cursor"]),
     Call::keyed(Delete, "/v1/keys/{key}", Manage, |p, r| Box::pin(keys::delete(p, r))).querying(&["tenant"]),
     Call::keyed(Put, "/v1/packs/{pack}", Manage, |p, r| Box::pin(packs::put(p, r))).querying(&["dry_run"]),
+    Call::keyed(Get, "/v1/system/switches", Read, |p, r| Box::pin(switches::get(p, r))),
+    Call::keyed(Put, "/v1/system/switches", Manage, |p, r| Box::pin(switches::put(p, r))),
     Call::keyed(Put, "/v1/tenants/{tenant}", Platform, |p, r| Box::pin(tenants::put(p, r))),
     Call::keyed(Get, "/v1/tenants/{tenant}", Platform, |p, r| Box::pin(tenants::get(p, r))),
 ];

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use carillon_aws::{clients, connect};
 use carillon_channels::MinijinjaRenderer;
-use carillon_runtime::{SystemClock, SystemEntropy, http, telemetry};
+use carillon_pipeline::Pipeline;
+use carillon_runtime::{SystemClock, SystemEntropy, environment, http, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
@@ -16,5 +17,6 @@ async fn main() -> Result<(), lambda_http::Error> {
     };
     let config = clients::from_environment().await;
     let pipeline = connect::pipeline(&config, operate::config::deployment()?, local).await?;
+    let pipeline = Pipeline { pace: environment::pace()?, ..pipeline };
     http::run(http::Service::new(Arc::new(pipeline), operate::CALLS)?).await
 }

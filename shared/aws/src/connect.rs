@@ -8,6 +8,7 @@ use carillon_domain::ids::HashKey;
 use carillon_pipeline::Pipeline;
 use carillon_pipeline::bootstrap::HASH_KEY;
 use carillon_pipeline::context::Remembered;
+use carillon_pipeline::pace::Pace;
 use carillon_pipeline::ports::{Clock, Entropy, Queue, Renderer, Secrets, StoreError};
 
 use crate::{DynamoTable, SqsQueues, SsmSecrets};
@@ -65,6 +66,7 @@ pub async fn pipeline(
         clock: local.clock,
         entropy: local.entropy,
         leases_void_before: None,
+        pace: Pace::Off,
         remembered: Remembered::default(),
     })
 }

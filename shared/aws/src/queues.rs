@@ -67,11 +67,12 @@ impl SqsQueues {
 }
 
 /// A message as an entry of its batch. The id only has to be unique within it.
-fn entry(at: usize, Message { body, group }: Message) -> Result<SendMessageBatchRequestEntry, BuildError> {
+fn entry(at: usize, Message { body, group, delay_s }: Message) -> Result<SendMessageBatchRequestEntry, BuildError> {
     SendMessageBatchRequestEntry::builder()
         .id(at.to_string())
         .message_body(body)
         .message_group_id(group)
+        .set_delay_seconds(i32::try_from(delay_s).ok().filter(|s| *s > 0))
         .build()
 }
 

@@ -1,7 +1,11 @@
 //! The life of a delivery: one enum, one sentence a state, and the moves it may make as data. ARCHITECTURE.md shows
 //! the same table as a chart, and a test compares the two.
 
+mod flat;
+
 use serde::{Deserialize, Serialize};
+
+pub use flat::FlatState;
 
 /// Where a delivery is. A state that has to be explained carries its reason, so it cannot be written without one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +122,9 @@ pub const MOVES: &[(StateKind, &[StateKind])] = &[
 
 /// The ended states that an operator may take back to `pending`, which is recorded.
 pub const REVIVALS: &[StateKind] = &[K::Failed, K::Expired, K::Skipped, K::Cancelled];
+
+/// What an operator may take back by force only: it may have arrived, so the second copy is counted and marked.
+pub const FORCED_REVIVALS: &[StateKind] = &[K::Sent, K::InDoubt];
 
 impl StateKind {
     /// All states, in the order of the chart.
@@ -366,47 +373,6 @@ impl Reason {
             Some(code) => Some(Self::Rejected(code.to_owned())),
             None => PlainReason::from_word(text).map(Self::Plain),
         }
-    }
-}
-
-/// A state as two flat fields, which is how items and answers carry it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FlatState {
-    /// The state's name.
-    pub state: StateKind,
-    /// Its reason.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-impl From<State> for FlatState {
-    fn from(state: State) -> Self {
-        Self { state: state.kind(), reason: state.reason() }
-    }
-}
-
-impl TryFrom<FlatState> for State {
-    type Error = String;
-
-    fn try_from(flat: FlatState) -> Result<Self, String> {
-        let word = flat.reason.as_deref().unwrap_or_default();
-        let unknown = || format!("state {} cannot have the reason {word:?}", flat.state);
-        let reason = || Reason::from_word(word).ok_or_else(unknown);
-        Ok(match flat.state {
-            K::Pending => Self::Pending,
-            K::Held => Self::Held(HeldReason::from_word(word).ok_or_else(unknown)?),
-            K::Sending => Self::Sending,
-            K::Retrying => Self::Retrying,
-            K::InDoubt if word == "parked" => Self::Parked,
-            K::InDoubt => Self::InDoubt,
-            K::Sent => Self::Sent,
-            K::Delivered => Self::Delivered,
-            K::Read => Self::Read,
-            K::Failed => Self::Failed(reason()?),
-            K::Expired => Self::Expired(reason()?),
-            K::Skipped => Self::Skipped(reason()?),
-            K::Cancelled => Self::Cancelled(reason()?),
-        })
     }
 }
 

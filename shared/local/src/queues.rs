@@ -214,7 +214,7 @@ impl LocalQueues {
     /// # Errors
     /// As [`Queues::send`].
     pub async fn send_raw(&self, queue: Queue, body: impl Into<String>) -> Result<(), QueueError> {
-        self.send(queue, vec![Message { body: body.into(), group: "raw".to_owned() }]).await
+        self.send(queue, vec![Message { body: body.into(), group: "raw".to_owned(), delay_s: 0 }]).await
     }
 
     /// Puts any text on a dead-letter queue, as if it had been received too often.
@@ -222,7 +222,7 @@ impl LocalQueues {
     /// # Errors
     /// If the journal cannot be written.
     pub async fn send_dead(&self, queue: Queue, body: impl Into<String>) -> Result<(), JournalError> {
-        let message = Message { body: body.into(), group: "raw".to_owned() };
+        let message = Message { body: body.into(), group: "raw".to_owned(), delay_s: 0 };
         self.put(Source::dead_letters_of(queue), vec![message]).await
     }
 
@@ -230,9 +230,10 @@ impl LocalQueues {
         let (now, change) = (self.now(), self.change(source));
         let work = move |connection: &mut Connection| {
             let transaction = connection.transaction()?;
-            for Message { body, group } in messages {
-                let sql = "INSERT INTO message (queue, body, group_id, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?4)";
-                transaction.prepare_cached(sql)?.execute(params![source.name(), body, group, now])?;
+            for Message { body, group, delay_s } in messages {
+                let sql = "INSERT INTO message (queue, body, group_id, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?5)";
+                let visible_at = now + i64::from(delay_s) * 1_000;
+                transaction.prepare_cached(sql)?.execute(params![source.name(), body, group, now, visible_at])?;
             }
             transaction.commit()?;
             change.notify_one();
@@ -304,7 +305,7 @@ impl Queues for LocalQueues {
 
 /// What SQS would refuse.
 fn fault(message: &Message) -> Option<String> {
-    let Message { body, group } = message;
+    let Message { body, group, delay_s } = message;
     let legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     if body.is_empty() || body.len() > Message::MAX_BYTES {
         Some(format!("a body of {} bytes; it takes 1 to {}", body.len(), Message::MAX_BYTES))
@@ -312,6 +313,8 @@ fn fault(message: &Message) -> Option<String> {
         Some("InvalidMessageContents: a character that XML does not allow".to_owned())
     } else if group.is_empty() || group.len() > MAX_GROUP_CHARACTERS {
         Some(format!("a group id of {} characters; it takes 1 to {MAX_GROUP_CHARACTERS}", group.len()))
+    } else if *delay_s > Message::MAX_DELAY_S {
+        Some(format!("a delay of {delay_s} s; it takes at most {}", Message::MAX_DELAY_S))
     } else {
         None
     }

@@ -9,8 +9,10 @@ use carillon_domain::{
 };
 
 use crate::cache::Cache;
+use crate::pace::Pace;
 use crate::ports::{Account, Clock, Entropy, Queues, Renderer, SecretValues, Secrets, Table};
 use crate::store::settings::Settings;
+use crate::store::switches::SwitchList;
 use crate::store::templates::TemplateHead;
 
 /// How long changed configuration may go unnoticed by a function that has read it before.
@@ -44,6 +46,8 @@ pub struct Pipeline {
     pub hash_key: HashKey,
     /// Leases taken before this instant are over: set by a process that knows that every earlier worker is gone.
     pub leases_void_before: Option<Timestamp>,
+    /// Whether channels are paced.
+    pub pace: Pace,
     /// What was read a moment ago.
     pub remembered: Remembered,
 }
@@ -58,6 +62,7 @@ pub struct Remembered {
     pub(crate) accounts: Cache<(TenantId, Channel), Account>,
     pub(crate) secrets: Cache<String, SecretValues>,
     pub(crate) settings: Cache<TenantId, Settings>,
+    pub(crate) switches: Cache<Option<TenantId>, SwitchList>,
     pub(crate) phone_numbers: Cache<String, TenantId>,
     pub(crate) business_accounts: Cache<(TenantId, String), ()>,
 }
@@ -73,6 +78,7 @@ impl Default for Remembered {
             accounts: Cache::new(CONFIGURATION_TTL_MS),
             secrets: Cache::new(SECRET_TTL_MS),
             settings: Cache::new(CONFIGURATION_TTL_MS),
+            switches: Cache::new(CONFIGURATION_TTL_MS),
             phone_numbers: Cache::new(CONFIGURATION_TTL_MS),
             business_accounts: Cache::new(VERSION_TTL_MS),
         }

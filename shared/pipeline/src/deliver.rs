@@ -14,7 +14,7 @@ use jiff::SignedDuration;
 use crate::context::Pipeline;
 use crate::judge::{HALTED, Judge};
 use crate::last_look::Look;
-use crate::ports::{Account, Answer, Call, Provider};
+use crate::ports::{Account, Answer, Call, Provider, StoreError};
 use crate::retry_schedule::SLEPT_MS;
 use crate::store::deliveries::Saved;
 use crate::work::{DeliveryWork, WorkError};
@@ -57,6 +57,11 @@ impl Pipeline {
         let tenant = &queued.tenant;
         let account = self.account(tenant, queued.delivery.channel).await?;
         let mut work = Cow::Borrowed(queued);
+        if let Look::Send(_) = look
+            && let Some(other) = self.await_slot(queued).await?
+        {
+            look = other;
+        }
         loop {
             match look {
                 Look::Send(None) => {}
@@ -103,6 +108,22 @@ impl Pipeline {
             work.to_mut().delivery = saved;
             look = self.look_again(&work).await?;
         }
+    }
+
+    /// Waits for the slot of a message that was queued for one. Answers what has become of it meanwhile, if anything.
+    async fn await_slot(&self, queued: &DeliveryWork) -> Result<Option<Look>, StoreError> {
+        let (tenant, delivery) = (&queued.tenant, &queued.delivery);
+        if let Some(slot) = delivery.held_until.filter(|slot| *slot > self.now()) {
+            if slot > plus(self.now(), SLEPT) {
+                return Ok(Some(Look::Hold(HeldReason::Pacing, Some(slot))));
+            }
+            self.clock.sleep_until(slot).await;
+            if self.switches(tenant).await?.stop(delivery.into()).is_some() {
+                return self.look_again(queued).await.map(Some);
+            }
+        }
+        let until = self.pair_wait(tenant, delivery.channel, &queued.to).await?;
+        Ok(until.map(|until| Look::Hold(HeldReason::Pacing, Some(until))))
     }
 
     /// Takes the lease and records the attempt, unless somebody else has it or there is nothing left to send.

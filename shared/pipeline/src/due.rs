@@ -2,7 +2,9 @@
 //! not be queued. Reads the due index; each item is checked again on its own key before it is moved.
 
 use carillon_domain::state::PlainReason;
-use carillon_domain::{Delivery, DeliveryId, EventId, InDoubtPolicy, State, TenantId, Timestamp};
+use carillon_domain::{
+    Channel, Delivery, DeliveryId, EventId, HeldReason, InDoubtPolicy, State, SwitchMode, TenantId, Timestamp,
+};
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 
@@ -10,10 +12,13 @@ use crate::context::Pipeline;
 use crate::deliver::{ended, plus};
 use crate::fan_out::queue_of;
 use crate::inbound::expired_while_held;
+use crate::pace::HANDED_AHEAD;
 use crate::ports::Queue;
 use crate::reproduce::Reproduced;
-use crate::store::deliveries::{DueWork, Saved};
+use crate::store::deliveries::Saved;
+use crate::store::due::DueWork;
 use crate::store::keys::DUE_SHARDS;
+use crate::switches::LOOK_AGAIN_AT_SWITCH;
 use crate::work::{DeliveryWork, EventWork, WorkError};
 
 /// How many items of a shard one pass takes.
@@ -40,6 +45,17 @@ pub struct Swept {
     pub ended: u32,
     /// In doubt and left so by policy.
     pub parked: u32,
+    /// Kept back by a kill switch, or waiting for a slot.
+    pub held: u32,
+}
+
+/// Whether a delivery waits until the time that is written on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It does.
+    AsWritten,
+    /// What it waited for is over: it goes on now.
+    IsOver,
 }
 
 impl Pipeline {
@@ -64,6 +80,7 @@ impl Pipeline {
                         swept.queued += one.queued;
                         swept.ended += one.ended;
                         swept.parked += one.parked;
+                        swept.held += one.held;
                     }
                 }
             }
@@ -94,6 +111,16 @@ impl Pipeline {
 
     async fn sweep_delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Swept, WorkError> {
         let Some(before) = self.delivery(tenant, id).await? else { return Ok(Swept::default()) };
+        self.move_on(tenant, before, Wait::AsWritten).await
+    }
+
+    /// Moves a delivery on whose wait is over.
+    pub(crate) async fn move_on(
+        &self,
+        tenant: &TenantId,
+        before: Delivery,
+        wait: Wait,
+    ) -> Result<Swept, WorkError> {
         let now = self.now();
         if before.fallback_at.is_some_and(|at| at <= now) {
             let tried = self.fall_back(tenant, before).await?;
@@ -107,7 +134,7 @@ impl Pipeline {
             State::InDoubt => self.in_doubt_policy(tenant, &before).await?,
             _ => InDoubtPolicy::Resend,
         };
-        let Some(mut next) = next_form(&before, policy, now) else { return Ok(Swept::default()) };
+        let Some(mut next) = next_form(&before, policy, now, wait) else { return Ok(Swept::default()) };
         self.owe_fallback(tenant, &before, &mut next).await?;
         if next.state != State::Pending {
             let swept = if next.state == State::Parked {
@@ -119,6 +146,11 @@ impl Pipeline {
                 .moved(tenant, before, next, swept)
                 .await?
                 .map_or_else(Swept::default, |(_, swept)| swept));
+        }
+        if let Some(mode) = self.switches(tenant).await?.stop((&before).into()) {
+            let (stopped, swept) = stopped(&before, next, mode, now);
+            let moved = self.moved(tenant, before, stopped, swept).await?;
+            return Ok(moved.map_or_else(Swept::default, |(_, swept)| swept));
         }
         match self.reproduce_to_send(tenant, &before).await? {
             Reproduced::Unwanted(reason) => {
@@ -143,14 +175,22 @@ impl Pipeline {
                     .await?
                     .map_or_else(Swept::default, |(_, swept)| swept))
             }
+            Reproduced::Message(_, message) if before.channel == Channel::InApp => {
+                let stored = self.put_held_in_app(tenant, &before, &message).await?;
+                Ok(Swept { queued: u32::from(stored), ..Swept::default() })
+            }
             Reproduced::Message(to, message) => {
-                let swept = Swept { queued: 1, ..Swept::default() };
+                self.pace_again(tenant, &before, &mut next).await?;
+                let swept = match next.state {
+                    State::Pending => Swept { queued: 1, ..Swept::default() },
+                    _ => Swept { held: 1, ..Swept::default() },
+                };
                 let Some((delivery, swept)) = self.moved(tenant, before, next, swept).await? else {
                     return Ok(Swept::default());
                 };
-                if let Some(queue) = queue_of(delivery.channel) {
+                if let Some(queue) = queue_of(delivery.channel).filter(|_| delivery.state == State::Pending) {
                     let work = DeliveryWork { tenant: tenant.clone(), delivery, to, message };
-                    self.queues.send(queue, vec![work.message()]).await?;
+                    self.queues.send(queue, vec![self.queued(&work)]).await?;
                 }
                 Ok(swept)
             }
@@ -183,11 +223,28 @@ impl Pipeline {
     }
 }
 
+/// What becomes of a delivery that would go on as `next` and is stopped by a kill switch.
+fn stopped(before: &Delivery, next: Delivery, mode: SwitchMode, now: Timestamp) -> (Delivery, Swept) {
+    let reason = PlainReason::SwitchedOff.into();
+    let state = match mode {
+        SwitchMode::Hold => {
+            let held_until = Some(plus(now, LOOK_AGAIN_AT_SWITCH));
+            let held = Delivery { held_until, ..ended(&next, State::Held(HeldReason::SwitchedOff), now) };
+            return (held, Swept { held: 1, ..Swept::default() });
+        }
+        // What may have been sent already has not been skipped.
+        SwitchMode::Drop if before.state == State::InDoubt => State::Failed(reason),
+        SwitchMode::Drop => State::Skipped(reason),
+    };
+    (ended(before, state, now), Swept { ended: 1, ..Swept::default() })
+}
+
 /// What a due delivery becomes; none when it is not due any more.
-fn next_form(before: &Delivery, policy: InDoubtPolicy, now: Timestamp) -> Option<Delivery> {
+fn next_form(before: &Delivery, policy: InDoubtPolicy, now: Timestamp, wait: Wait) -> Option<Delivery> {
     let expired = now >= before.expires_at;
-    let due = |at: Option<Timestamp>| at.is_none_or(|at| at <= now);
+    let due = |at: Option<Timestamp>| wait == Wait::IsOver || at.is_none_or(|at| at <= now);
     let waiting = match before.state {
+        State::Held(HeldReason::Pacing) => before.held_until.map(|slot| plus(slot, -HANDED_AHEAD)),
         State::Held(_) => before.held_until,
         State::Retrying | State::InDoubt | State::Pending => before.retry_at,
         _ => return None,

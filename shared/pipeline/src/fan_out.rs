@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
     Channel, Delivery, DeliveryId, Event, EventId, HeldReason, Recipient, RecipientId, RecipientKey, Route,
-    State, TemplateVersion, Tenant, TenantId, window,
+    State, Tenant, TenantId,
 };
 
 use crate::context::Pipeline;
@@ -17,7 +17,6 @@ use crate::ports::{Message, Queue, StoreError};
 use crate::reproduce::Reproduced;
 use crate::store::directory::StoredRecipient;
 use crate::store::events::EventPlan;
-use crate::store::windows;
 use crate::work::{DeliveryWork, EventWork, WorkError};
 
 /// How many recipients are read, decided, written and queued at a time: what bounds the memory of a large audience.
@@ -30,7 +29,7 @@ impl Pipeline {
     /// When the table or a queue cannot be reached; the queue repeats the message, and what is done stays done.
     pub async fn fan_out(&self, work: &EventWork) -> Result<(), WorkError> {
         let tenant = &work.tenant;
-        let (plan, cut) = self.event_progress(tenant, &work.event_id).await?;
+        let (plan, cut, cancelled) = self.event_progress(tenant, &work.event_id).await?;
         // Planned, or cut into parts whose messages are all in the queue.
         if plan.is_some() || (cut.is_some() && work.part.is_none()) {
             if cut.is_none() {
@@ -44,7 +43,11 @@ impl Pipeline {
         };
         let route = self.route(tenant, &event.input.event_type).await?;
         if let Some(part) = &work.part {
-            return self.fan_out_part(tenant, &event, route.as_deref(), part).await;
+            let route = route.as_deref();
+            return self.fan_out_part(tenant, &event, route, part, cancelled).await;
+        }
+        if cancelled {
+            return self.plan_nothing_more(tenant, &event.id).await;
         }
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
         let mut unknown = addressed.unknown;
@@ -74,6 +77,7 @@ impl Pipeline {
         let planned = u32::try_from(own.len()).unwrap_or(u32::MAX).saturating_add(others);
         let plan = EventPlan { planned_at: self.now(), planned, unknown };
         self.put_event_plan(tenant, &event.id, &plan).await?;
+        self.cancel_if_asked(tenant, &event.id).await?;
         tracing::info!(tenant.id = %tenant, event.id = %event.id, deliveries.planned = planned, "event planned");
         Ok(())
     }
@@ -158,7 +162,10 @@ impl Pipeline {
         let template = template
             .ok_or_else(|| WorkError::Unreadable(format!("there is no published template {name}")))?;
         let settings = self.settings(tenant).await?;
-        let terms = Terms::new(&owner, event, route, &template, channels, &settings.preferences);
+        let terms = Terms {
+            switches: self.switches(tenant).await?,
+            ..Terms::new(&owner, event, route, &template, channels, &settings.preferences)
+        };
         let brought = brought_people(&owner, event);
         let mut people = self.recipients(tenant, page).await?;
         for (id, (_, person)) in page.iter().zip(&mut people) {
@@ -191,34 +198,6 @@ impl Pipeline {
         Ok(planning)
     }
 
-    /// For each of these people whether their WhatsApp window is open. Asks only for a template to which it matters.
-    async fn open_windows(
-        &self,
-        tenant: &TenantId,
-        template: &TemplateVersion,
-        people: &[(RecipientKey, Option<StoredRecipient>)],
-    ) -> Result<Vec<bool>, StoreError> {
-        let mut parts = template.template.locales.values();
-        if !parts.any(|parts| parts.whatsapp.as_ref().is_some_and(|part| part.text.is_some())) {
-            return Ok(vec![false; people.len()]);
-        }
-        let Some(number) = self.whatsapp_number(tenant).await? else { return Ok(vec![false; people.len()]) };
-        let (mut keys, mut whose) = (Vec::new(), Vec::new());
-        for (i, (_, person)) in people.iter().enumerate() {
-            let addresses = person.as_ref().map(|p| windows::addresses(&p.recipient)).unwrap_or_default();
-            for key in self.window_keys(tenant, &number, &addresses) {
-                keys.push(key);
-                whose.push(i);
-            }
-        }
-        let (now, mut open) = (self.now(), vec![false; people.len()]);
-        // A moment old is soon enough: what is closed then goes as a template, or is looked at again when it is held.
-        for (i, item) in whose.into_iter().zip(self.table.get_many(&keys).await?) {
-            open[i] |= window::is_open(windows::until_of(item)?, now);
-        }
-        Ok(open)
-    }
-
     /// For each of these people the channels on which their address is suppressed.
     async fn suppressed_channels(
         &self,
@@ -246,7 +225,15 @@ impl Pipeline {
     }
 
     /// Writes deliveries and queues those that are to be sent, also those that an earlier run wrote but did not queue.
-    async fn create_and_queue(&self, tenant: &TenantId, planned: Vec<Planned>) -> Result<(), WorkError> {
+    async fn create_and_queue(
+        &self,
+        tenant: &TenantId,
+        mut planned: Vec<Planned>,
+    ) -> Result<(), WorkError> {
+        self.pace(tenant, planned.iter_mut().filter(|p| p.send.is_some()).map(|p| &mut p.delivery)).await?;
+        for one in planned.iter_mut().filter(|p| p.delivery.state == State::Held(HeldReason::Pacing)) {
+            one.send = None;
+        }
         let waits = |d: &Delivery| d.state == State::Held(HeldReason::WindowClosed);
         for one in planned.iter().filter(|p| waits(&p.delivery)) {
             self.note_waiting(tenant, &one.delivery).await?;
@@ -272,7 +259,7 @@ impl Pipeline {
             if let Some(work) = work
                 && let Some(queue) = queue_of(work.delivery.channel)
             {
-                messages.entry(queue).or_default().push(work.message());
+                messages.entry(queue).or_default().push(self.queued(&work));
             }
         }
         for (queue, messages) in messages {
@@ -316,7 +303,7 @@ impl Pipeline {
                 if let Some(work) = self.stray(tenant, delivery).await?
                     && let Some(queue) = queue_of(work.delivery.channel)
                 {
-                    self.queues.send(queue, vec![work.message()]).await?;
+                    self.queues.send(queue, vec![self.queued(&work)]).await?;
                 }
             }
             after = next;

@@ -162,7 +162,7 @@ impl Pipeline {
         // Whatever was refused before, the person has written since.
         let asked = Delivery { form: None, ..before.clone() };
         let now = self.now();
-        let (after, send) = match self.reproduce_to_send(tenant, &asked).await? {
+        let (mut after, send) = match self.reproduce_to_send(tenant, &asked).await? {
             Reproduced::Message(to, message) => {
                 let mut after = ended(&before, State::Pending, now);
                 after.form = Form::of(&message);
@@ -175,12 +175,13 @@ impl Pipeline {
                 (Delivery { note, ..ended(&before, State::Failed(reason), now) }, None)
             }
         };
+        self.pace(tenant, [&mut after]).await?;
         // Overtaken: whoever moved it decided on what is true now.
         let Saved::Done(delivery) = self.save_delivery(tenant, before, after).await? else { return Ok(()) };
         tracing::info!(tenant.id = %tenant, delivery.id = %id, delivery.state = %delivery.state.kind(), "the window is open");
-        if let Some((to, message)) = send {
+        if let Some((to, message)) = send.filter(|_| delivery.state == State::Pending) {
             let work = DeliveryWork { tenant: tenant.clone(), delivery: *delivery, to, message };
-            self.queues.send(Queue::Whatsapp, vec![work.message()]).await?;
+            self.queues.send(Queue::Whatsapp, vec![self.queued(&work)]).await?;
         }
         Ok(())
     }

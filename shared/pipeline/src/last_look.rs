@@ -4,7 +4,7 @@
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Delivery, Form, HeldReason, Preferences, Rendered, State, TenantId, Timestamp, window,
+    Address, Delivery, Form, HeldReason, Preferences, Rendered, State, SwitchMode, TenantId, Timestamp, window,
 };
 use jiff::SignedDuration;
 
@@ -16,6 +16,7 @@ use crate::reproduce::{Reproduced, kind_of};
 use crate::store::directory::StoredRecipient;
 use crate::store::pauses::Paused;
 use crate::store::{from_item, keys, provider_templates, windows};
+use crate::switches::LOOK_AGAIN_AT_SWITCH;
 use crate::work::DeliveryWork;
 
 /// When a delivery whose template Meta has paused is looked at again; Meta pauses for hours.
@@ -42,6 +43,8 @@ struct Seen {
     template_paused: bool,
     /// What a provider asked for, of the channel or of the recipient.
     pause: Option<Paused>,
+    /// How a kill switch stops it.
+    stopped: Option<SwitchMode>,
 }
 
 /// What is to be done, as far as the message is as it was queued.
@@ -81,7 +84,14 @@ fn decide(message: Message<'_>, seen: &Seen, defaults: &Preferences, now: Timest
         }
         Some(reason) => return Decision::End(State::Skipped(reason.into()), None),
     }
-    // What an operator or the rate keeps back (switches, pacing) belongs here: before the form, which costs a rendering.
+    // What is kept back has its form looked at when it goes: that costs a rendering.
+    match seen.stopped {
+        Some(SwitchMode::Drop) => return Decision::End(State::Skipped(PlainReason::SwitchedOff.into()), None),
+        Some(SwitchMode::Hold) => {
+            return Decision::Hold(HeldReason::SwitchedOff, Some(plus(now, LOOK_AGAIN_AT_SWITCH)));
+        }
+        None => {}
+    }
     if let Some(pause) = &seen.pause {
         return Decision::Hold(pause.reason, Some(pause.until));
     }
@@ -127,13 +137,13 @@ impl Pipeline {
         let all: Vec<Key> = asked.iter().flatten().map(|(_, key)| key.clone()).collect();
         let mut items = self.table.get_many(&all).await?.into_iter();
         let now = self.now();
-        asked
-            .iter()
-            .map(|keys| {
-                let found = keys.iter().map(|(what, _)| (*what, items.next().flatten()));
-                Seen::of(found.collect(), now)
-            })
-            .collect()
+        let mut seen = Vec::with_capacity(batch.len());
+        for (work, keys) in batch.iter().zip(&asked) {
+            let found = keys.iter().map(|(what, _)| (*what, items.next().flatten()));
+            let stopped = self.switches(&work.tenant).await?.stop((&work.delivery).into());
+            seen.push(Seen { stopped, ..Seen::of(found.collect(), now)? });
+        }
+        Ok(seen)
     }
 
     /// What is read about one message that goes to this address.
@@ -178,7 +188,8 @@ impl Pipeline {
         for (what, key) in self.keys_of(work, &to, &addresses).await? {
             found.push((what, self.table.get(&key).await?));
         }
-        let seen = Seen::of(found, self.now())?;
+        let stopped = self.switches(&work.tenant).await?.stop((&work.delivery).into());
+        let seen = Seen { stopped, ..Seen::of(found, self.now())? };
         let message = Message { to: &to, ..Message::of(work) };
         match decide(message, &seen, &settings.preferences, self.now()) {
             Decision::Send if to == work.to => Ok(Look::Send(None)),

@@ -83,8 +83,11 @@ impl Pipeline {
         event: &Event,
         route: Option<&Route>,
         part: &Part,
+        cancelled: bool,
     ) -> Result<(), WorkError> {
-        if !self.part_is_done(tenant, &event.id, part).await? {
+        if cancelled {
+            self.put_part_done(tenant, &event.id, part).await?;
+        } else if !self.part_is_done(tenant, &event.id, part).await? {
             let (after, to) = (part.after.as_deref(), part.to.as_deref());
             let mut walk = self.walk_members(tenant, &part.group, after, to, MEMBERS_A_PART);
             loop {
@@ -111,6 +114,7 @@ impl Pipeline {
         let planned = self.count_deliveries_of(tenant, id).await?;
         let plan = EventPlan { planned_at: self.now(), planned, unknown: cut.unknown };
         self.put_event_plan(tenant, id, &plan).await?;
+        self.cancel_if_asked(tenant, id).await?;
         tracing::info!(tenant.id = %tenant, event.id = %id, deliveries.planned = planned, parts = cut.parts, "event planned");
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use carillon_domain::pacing::ChannelPace;
 use carillon_domain::parse::from_value;
 use carillon_domain::{
     Address, Channel, FieldError, InDoubtSettings, Preferences, RetrySchedule, Problem, ProblemKind, Recipient, RecipientId, TenantId,
@@ -31,6 +32,7 @@ struct SettingsInput {
     preferences: Option<Preferences>,
     in_doubt: Option<InDoubtSettings>,
     retry: Option<BTreeMap<Channel, RetrySchedule>>,
+    pacing: Option<BTreeMap<Channel, ChannelPace>>,
 }
 
 impl Pipeline {
@@ -75,6 +77,11 @@ impl Pipeline {
             let under = format!("/retry/{channel}");
             faults.extend(schedule.faults().into_iter().map(|fault| fault.under(&under)));
             settings.retry.insert(channel, schedule);
+        }
+        for (channel, pace) in input.pacing.into_iter().flatten() {
+            let under = format!("/pacing/{channel}");
+            faults.extend(pace.faults(channel).into_iter().map(|fault| fault.under(&under)));
+            settings.pacing.insert(channel, pace);
         }
         if !faults.is_empty() {
             return Err(faults.into());

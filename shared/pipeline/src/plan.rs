@@ -6,13 +6,16 @@ use carillon_domain::state::PlainReason;
 use carillon_domain::{
     Address, Attempt, Category, Channel, ChannelChoice, Delivery, DeliveryId, Event, Fallback, Form,
     HeldReason, KeyKind, LocaleParts, Preferences, Priority, Reason, Recipient, RecipientId, RecipientKey,
-    Rendered, Route, State, TemplateVersion, Tenant, Timestamp,
+    Rendered, Route, State, SwitchMode, TemplateVersion, Tenant, Timestamp,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use crate::consent::objection;
+use crate::deliver::plus;
 use crate::ports::{RenderJob, Renderer};
+use crate::store::switches::Switches;
+use crate::switches::LOOK_AGAIN_AT_SWITCH;
 
 /// How long after it is due a message is still worth sending, where neither event nor route says it.
 const EXPIRES_AFTER: SignedDuration = SignedDuration::from_hours(72);
@@ -42,6 +45,8 @@ pub struct Terms<'a> {
     pub fallback: Option<&'a Fallback>,
     /// What those want who said nothing.
     pub defaults: &'a Preferences,
+    /// What is stopped.
+    pub switches: Switches,
 }
 
 /// One recipient, with everything that the store knows about telling them.
@@ -64,7 +69,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Terms<'a> {
-    /// The terms of an event under its route, or under its own template and channels.
+    /// The terms of an event under its route, or under its own template and channels, while nothing is stopped.
     #[must_use]
     pub fn new(
         tenant: &'a Tenant,
@@ -91,6 +96,7 @@ impl<'a> Terms<'a> {
             // A direct send says its channels itself.
             fallback: route.filter(|_| event.direct().is_none()).and_then(|r| r.fallback.as_ref()),
             defaults,
+            switches: Switches::default(),
         }
     }
 }
@@ -110,6 +116,11 @@ impl Planned {
     pub fn is_told(&self) -> bool {
         self.send.is_some() || matches!(self.delivery.state, State::Held(_))
     }
+
+    /// Whether its channel says it, so that no other one has to: now, or when a stop is lifted.
+    fn works(&self) -> bool {
+        self.send.is_some() || self.delivery.state == State::Held(HeldReason::SwitchedOff)
+    }
 }
 
 /// Decides everything for one recipient.
@@ -126,20 +137,20 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
             None => decide(terms, renderer, reader, channel, locale, &context),
         };
         match decision {
-            Ok(_) if terms.event.key_kind == KeyKind::Test => {
+            Ok(_) | Err((State::Held(_), _)) if terms.event.key_kind == KeyKind::Test => {
                 delivery.state = State::Skipped(PlainReason::TestKey.into());
                 Planned { delivery, send: None }
             }
             Ok(send) => {
+                if let Some(mode) = terms.switches.stop((&delivery).into()) {
+                    stop(&mut delivery, mode, now);
+                    return Planned { delivery, send: None };
+                }
                 if channel == Channel::InApp {
                     delivery.state = State::Delivered;
                 }
                 delivery.form = Form::of(&send.1);
                 Planned { delivery, send: Some(send) }
-            }
-            Err((State::Held(_), _)) if terms.event.key_kind == KeyKind::Test => {
-                delivery.state = State::Skipped(PlainReason::TestKey.into());
-                Planned { delivery, send: None }
             }
             Err((state, note)) => {
                 delivery.state = state;
@@ -152,7 +163,7 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
         let mut tried: Vec<Planned> = Vec::new();
         for channel in channels {
             let planned = one(*channel);
-            let works = planned.send.is_some();
+            let works = planned.works();
             tried.push(planned);
             if works {
                 wait_for_no_window(&mut tried);
@@ -166,7 +177,9 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
         ChannelChoice::FirstOf(channels) => first_of(channels),
     };
     if let (Some(fallback), None) = (terms.fallback, &unwanted) {
-        match planned.iter_mut().find(|one| one.send.is_some()) {
+        match planned.iter_mut().find(|one| one.works()) {
+            // What is held has not been tried; its failure is followed by the fallback all the same.
+            Some(first) if first.send.is_none() => {}
             Some(first) => {
                 let after = fallback.after_s.map(|s| SignedDuration::from_secs(s.into()));
                 first.delivery.fallback_at =
@@ -175,7 +188,7 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
             // Nobody to wait for: the fallback is all there is.
             None if terms.event.key_kind != KeyKind::Test => {
                 planned.extend(first_of(&fallback.channels));
-                if planned.iter().any(|one| one.send.is_some()) {
+                if planned.iter().any(Planned::works) {
                     wait_for_no_window(&mut planned);
                 }
             }
@@ -183,6 +196,17 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
         }
     }
     planned
+}
+
+/// Keeps back what a kill switch stops.
+fn stop(delivery: &mut Delivery, mode: SwitchMode, now: Timestamp) {
+    match mode {
+        SwitchMode::Hold => {
+            delivery.state = State::Held(HeldReason::SwitchedOff);
+            delivery.held_until = Some(plus(now, LOOK_AGAIN_AT_SWITCH));
+        }
+        SwitchMode::Drop => delivery.state = State::Skipped(PlainReason::SwitchedOff.into()),
+    }
 }
 
 /// Another channel says it: nobody waits for the recipient to write first.

@@ -296,9 +296,14 @@ pub struct Message {
     pub body: String,
     /// `MessageGroupId` of a fair queue: tenant and priority, no personal data.
     pub group: String,
+    /// How long the queue keeps it back, at most [`Message::MAX_DELAY_S`].
+    pub delay_s: u32,
 }
 
 impl Message {
+    /// SQS keeps a message back for 15 minutes at most.
+    pub const MAX_DELAY_S: u32 = 900;
+
     /// SQS takes 1 MiB a message, and the same for a batch.
     pub const MAX_BYTES: usize = 1_048_576;
 }

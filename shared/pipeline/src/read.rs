@@ -49,7 +49,7 @@ pub struct LogPage {
 }
 
 impl DeliveryFilter {
-    fn takes(&self, delivery: &Delivery) -> bool {
+    pub(crate) fn takes(&self, delivery: &Delivery) -> bool {
         self.state.is_none_or(|state| delivery.state.kind() == state)
             && self.channel.is_none_or(|channel| delivery.channel == channel)
             && self.recipient.as_ref().is_none_or(|id| delivery.recipient_id == *id)
@@ -140,6 +140,31 @@ impl Pipeline {
             found.extend(self.deliveries(tenant, &ids).await?.into_iter().filter(|d| filter.takes(d)));
         }
         Ok((self.delivery_views(tenant, &found).await?, walk.cursor))
+    }
+
+    /// A part of the log of deliveries, the newest first, and where the next begins; none at the end. It may be empty
+    /// before the end.
+    pub(crate) async fn log_of_deliveries(
+        &self,
+        tenant: &TenantId,
+        page: &LogPage,
+    ) -> Result<(Vec<Delivery>, Option<String>), Problem> {
+        let mut walk = Walk::new(self.now(), page)?;
+        let sort_keys = walk.next(self, tenant, Logged::Deliveries, page.limit).await?.unwrap_or_default();
+        let ids: Vec<DeliveryId> = sort_keys.iter().filter_map(|s| id_of(s)?.parse().ok()).collect();
+        Ok((self.deliveries(tenant, &ids).await?, walk.cursor))
+    }
+
+    /// The ids of a part of the log of events, in the same way.
+    pub(crate) async fn log_of_events(
+        &self,
+        tenant: &TenantId,
+        page: &LogPage,
+    ) -> Result<(Vec<EventId>, Option<String>), Problem> {
+        let mut walk = Walk::new(self.now(), page)?;
+        let sort_keys = walk.next(self, tenant, Logged::Events, page.limit).await?.unwrap_or_default();
+        let ids = sort_keys.iter().filter_map(|s| id_of(s)?.to_owned().try_into().ok()).collect();
+        Ok((ids, walk.cursor))
     }
 
     /// Deliveries as callers see them, with their masked addresses.
@@ -293,7 +318,7 @@ fn delivery_json(d: &Delivery, address_masked: Option<&str>) -> Value {
     put("created_at", json!(d.created_at));
     put("sent_at", json!(d.sent_at()));
     let stored_in_feed =
-        (d.channel == Channel::InApp && d.state.kind() == StateKind::Delivered).then_some(d.created_at);
+        (d.channel == Channel::InApp && d.state.kind() == StateKind::Delivered).then_some(d.changed_at);
     put("delivered_at", json!(d.receipt_at(ReceiptKind::Delivered).or(stored_in_feed)));
     put("read_at", json!(d.receipt_at(ReceiptKind::Read)));
     put("failed_at", json!((d.state.kind() == StateKind::Failed).then_some(d.changed_at)));

@@ -1,6 +1,8 @@
 //! Dead letters as operators see them, and putting them back to work: a delivery is taken back and rendered again, every
 //! other message goes back on its queue as it was. A few at once; many as a job.
 
+use std::collections::BTreeSet;
+
 use carillon_domain::parse::from_value;
 use carillon_domain::{FieldError, Principal, Problem, Progress, Scope, TenantId, Timestamp};
 use futures_util::future::join_all;
@@ -11,7 +13,7 @@ use crate::context::Pipeline;
 use crate::dead_letter::has_died;
 use crate::jobs::{JobInput, JobStep, StepError, Worked};
 use crate::ports::{Message, Queue};
-use crate::revive::{Expiry, Revived};
+use crate::revive::{Asked, Expiry, Revived};
 use crate::store::dead_letters::{DeadLetter, DeadLetterRange};
 use crate::work::WorkError;
 
@@ -21,8 +23,8 @@ const PAGE: usize = 100;
 /// How many of them are redriven side by side.
 const SIDE_BY_SIDE: usize = 16;
 
-/// How many a filter may name.
-const MOST_IDS: usize = 1_000;
+/// How many a filter may name: what one step can do.
+const MOST_IDS: usize = 200;
 
 /// Which dead letters are meant; everything that is given must match.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,12 +125,12 @@ impl Pipeline {
         wanted: &Redrive,
         mut so_far: Redriving,
     ) -> Result<JobStep<Redriving>, StepError> {
-        let (page, next) = match &wanted.filter.ids {
-            Some(ids) => (self.dead_letters_by_id(tenant, ids, wanted.ownerless).await?, None),
-            None => {
-                let range = wanted.filter.range(wanted.ownerless);
-                self.dead_letters(tenant, &range, PAGE, so_far.after.as_deref()).await?
-            }
+        let (page, next) = if let Some(ids) = &wanted.filter.ids {
+            let ids: Vec<String> = ids.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+            (self.dead_letters_by_id(tenant, &ids, wanted.ownerless).await?, None)
+        } else {
+            let range = wanted.filter.range(wanted.ownerless);
+            self.dead_letters(tenant, &range, PAGE, so_far.after.as_deref()).await?
         };
         so_far.looked_at += page.len() as u64;
         let open = |letter: &&DeadLetter| letter.redriven_at.is_none() && wanted.filter.takes(letter);
@@ -155,7 +157,10 @@ impl Pipeline {
         };
         let back = match delivery {
             Some((tenant, delivery)) if has_died(&delivery) => {
-                match self.revive(tenant, delivery, by, Expiry::Keep).await? {
+                match self
+                    .revive(tenant, delivery, Asked { by, expiry: Expiry::Keep, force: false, today: None })
+                    .await?
+                {
                     Revived::Queued(_) | Revived::NotEnded(_) => true,
                     Revived::TooLate | Revived::Unwanted(_) | Revived::Impossible(..) => false,
                 }
@@ -175,7 +180,7 @@ impl Pipeline {
     async fn put_back(&self, letter: &DeadLetter) -> Result<bool, WorkError> {
         let Some(body) = self.dead_letter_payload(letter).await? else { return Ok(false) };
         let group = letter.tenant.as_ref().map_or_else(|| "redrive".to_owned(), |t| format!("{t}:normal"));
-        self.queues.send(letter.queue, vec![Message { body, group }]).await?;
+        self.queues.send(letter.queue, vec![Message { body, group, delay_s: 0 }]).await?;
         Ok(true)
     }
 }

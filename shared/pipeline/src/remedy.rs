@@ -23,6 +23,9 @@ impl Pipeline {
         if let Some(pause) = verdict.pause {
             let whom = (pause.scope == RefusalScope::Pair).then_some(to);
             self.put_pause(tenant, channel, whom, pause.reason, pause.until).await?;
+            if whom.is_none() {
+                self.pace_from(tenant, channel, pause.until).await?;
+            }
         }
         match verdict.remedy {
             Some(Remedy::NoMoreMarketing) => self.no_more_marketing(tenant, delivery).await?,

@@ -1,7 +1,7 @@
 //! Takes an ended delivery back to `pending`, because somebody said so: its message is rendered again, who and when is
 //! recorded on it, and it is queued. redrive comes here; so does whatever else retries by hand.
 
-use carillon_domain::state::REVIVALS;
+use carillon_domain::state::{FORCED_REVIVALS, REVIVALS};
 use carillon_domain::{Delivery, Reason, Revival, State, TenantId};
 use jiff::SignedDuration;
 
@@ -40,8 +40,21 @@ pub enum Revived {
     Impossible(Reason, Option<String>),
 }
 
+/// How a delivery is taken back.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The id of the key that asks.
+    pub by: &'a str,
+    /// Whether it is sent although it is late.
+    pub expiry: Expiry,
+    /// Also one that may have arrived: the copy is counted.
+    pub force: bool,
+    /// In the template, version and locale of this one, which was decided today; as it was planned otherwise.
+    pub today: Option<&'a Delivery>,
+}
+
 impl Pipeline {
-    /// Takes a delivery back, if it has ended in a way that may be taken back. `by` is the id of the key that asks.
+    /// Takes a delivery back, if it has ended in a way that may be taken back.
     ///
     /// # Errors
     /// When the table or the queue cannot be reached; a delivery that is `pending` then is looked at again by the sweep.
@@ -49,14 +62,23 @@ impl Pipeline {
         &self,
         tenant: &TenantId,
         before: Delivery,
-        by: &str,
-        expiry: Expiry,
+        asked: Asked<'_>,
     ) -> Result<Revived, WorkError> {
+        let Asked { by, expiry, force, today } = asked;
         let now = self.now();
-        let Some(queue) = queue_of(before.channel).filter(|_| REVIVALS.contains(&before.state.kind())) else {
+        let from = before.state.kind();
+        let may_be_forced = force && FORCED_REVIVALS.contains(&from);
+        let may_be_taken_back = REVIVALS.contains(&from) || may_be_forced;
+        let Some(queue) = queue_of(before.channel).filter(|_| may_be_taken_back) else {
             return Ok(Revived::NotEnded(Box::new(before)));
         };
         let mut after = ended(&before, State::Pending, now);
+        after.resends += u32::from(may_be_forced);
+        if let Some(today) = today {
+            after.template.clone_from(&today.template);
+            after.version = today.version;
+            after.locale.clone_from(&today.locale);
+        }
         if now >= before.expires_at {
             match expiry {
                 Expiry::Keep => return Ok(Revived::TooLate),
@@ -73,11 +95,15 @@ impl Pipeline {
             from: before.state.to_string(),
             nth: before.revived.as_ref().map_or(0, |earlier| earlier.nth) + 1,
         });
-        let (to, message) = match self.reproduce_to_send(tenant, &before).await? {
+        let (to, message) = match self.reproduce_to_send(tenant, &after).await? {
             Reproduced::Message(to, message) => (to, message),
             Reproduced::Unwanted(reason) => return Ok(Revived::Unwanted(reason)),
             Reproduced::Impossible(reason, note) => return Ok(Revived::Impossible(reason, note)),
         };
+        let queued = (after.state.clone(), after.retry_at);
+        self.pace(tenant, [&mut after]).await?;
+        // Who asked for it is recorded with `pending` only: a worker holds it when its slot is far away.
+        (after.state, after.retry_at) = queued;
         match self.save_delivery(tenant, before, after).await? {
             Saved::Overtaken(found) => Ok(Revived::NotEnded(found)),
             Saved::Done(delivery) => {
@@ -89,7 +115,7 @@ impl Pipeline {
                     "delivery taken back"
                 );
                 let work = DeliveryWork { tenant: tenant.clone(), delivery: *delivery, to, message };
-                self.queues.send(queue, vec![work.message()]).await?;
+                self.queues.send(queue, vec![self.queued(&work)]).await?;
                 Ok(Revived::Queued(Box::new(work.delivery)))
             }
         }

@@ -46,7 +46,7 @@ impl EventWork {
     /// The queue message.
     #[must_use]
     pub fn message(&self, priority: Priority) -> Message {
-        Message { body: json_text(self), group: group(&self.tenant, priority) }
+        Message { body: json_text(self), group: group(&self.tenant, priority), delay_s: 0 }
     }
 }
 
@@ -54,7 +54,7 @@ impl JobWork {
     /// The queue message.
     #[must_use]
     pub fn message(&self) -> Message {
-        Message { body: json_text(self), group: group(&self.tenant, Priority::default()) }
+        Message { body: json_text(self), group: group(&self.tenant, Priority::default()), delay_s: 0 }
     }
 }
 
@@ -62,7 +62,7 @@ impl DeliveryWork {
     /// The queue message.
     #[must_use]
     pub fn message(&self) -> Message {
-        Message { body: json_text(self), group: group(&self.tenant, self.delivery.priority) }
+        Message { body: json_text(self), group: group(&self.tenant, self.delivery.priority), delay_s: 0 }
     }
 }
 

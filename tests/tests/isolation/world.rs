@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use carillon_pipeline::ports::Queue;
 use carillon_tests::document::{Operation, operations};
 use carillon_tests::{Client, Dev, until};
 use serde_json::{Value, json};
@@ -29,15 +30,16 @@ pub struct World {
 impl World {
     /// Both tenants, and all that A ever sends is at rest.
     pub async fn furnished() -> Self {
-        let dev = Dev::start().await;
+        let dev = Dev::virtual_time().await;
         let number = dev.cloud.add_tenant("amber", SECRET).await.expect("a tenant").phone_number_id;
         dev.cloud.add_tenant("birch", "Birch").await.expect("a tenant");
         let a = tenant_key(&dev, "amber").await;
         let b = tenant_key(&dev, "birch").await;
-        furnish(&b, "birch", "birch-own", "+120255501").await;
-        let mut ids = furnish(&a, "amber", SECRET, "+120255501").await;
+        furnish(&dev, &b, "birch", "birch-own", "+120255501").await;
+        let mut ids = furnish(&dev, &a, "amber", SECRET, "+120255501").await;
         ids.insert("tenant", vec!["amber".to_owned()]);
         ids.insert("app", vec!["amber".to_owned()]);
+        ids.insert("letter", vec![dead_letter(&dev, &a).await]);
         // Nobody's: who holds the token of a link acts for its reader, whatever their own tenant.
         ids.insert("token", vec!["aaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned()]);
         // Nobody's: a job takes a thousand people, who come last, in `with_a_job`.
@@ -130,6 +132,7 @@ async fn tenant_key(dev: &Dev, tenant: &str) -> Client {
 
 /// Makes one of everything, with a text of the tenant's own in it. Answers the ids by the parameter that takes them.
 async fn furnish(
+    dev: &Dev,
     client: &Client,
     tag: &str,
     text: &str,
@@ -184,7 +187,7 @@ async fn furnish(
         "type": event_type, "source": text, "id": "1", "subject": text, "data": {"number": text}, "recipients": addresses
     });
     let event = text_of(&made("POST", "/v1/events", event).await, "event_id");
-    let deliveries = at_rest(client, &event).await;
+    let deliveries = at_rest(dev, client, &event).await;
     BTreeMap::from([
         ("recipient", vec![ada, bo]),
         ("group", vec![group]),
@@ -197,6 +200,17 @@ async fn furnish(
         ("channel", ["whatsapp", "email", "in_app"].map(str::to_owned).into()),
         ("pack", vec!["shared-pack".to_owned()]),
     ])
+}
+
+/// A message of A's that no worker could work.
+async fn dead_letter(dev: &Dev, client: &Client) -> String {
+    let poison = json!({"tenant": "amber", "words": SECRET}).to_string();
+    dev.cloud.queues().send_dead(Queue::Email, poison).await.expect("the queue takes it");
+    until("the record of it", async || {
+        let letters = client.get("/v1/dead-letters").await.body;
+        letters["items"][0]["id"].as_str().map(str::to_owned)
+    })
+    .await
 }
 
 /// A job that has come to its end. Only long work becomes one: many people are normalised.
@@ -229,9 +243,10 @@ fn texts(text: &str) -> Value {
 }
 
 /// The ids of an event's deliveries, once nothing more happens to them.
-async fn at_rest(client: &Client, event: &str) -> Vec<String> {
+async fn at_rest(dev: &Dev, client: &Client, event: &str) -> Vec<String> {
     let path = format!("/v1/events/{event}/deliveries?limit=200");
     until("everything to be at rest", async || {
+        dev.advance(1).await;
         let found = client.get(&path).await.body["items"].as_array().cloned().unwrap_or_default();
         let rests = |d: &Value| ["delivered", "skipped"].contains(&d["state"].as_str().unwrap_or_default());
         (found.len() >= 9 && found.iter().all(rests))

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use carillon_domain::StateKind;
-use carillon_domain::state::{MOVES, REVIVALS};
+use carillon_domain::state::{FORCED_REVIVALS, MOVES, REVIVALS};
 
 use crate::project::read;
 
@@ -17,7 +17,7 @@ type Edge = (String, String, Option<String>);
 fn chart() -> String {
     let moves = MOVES.iter().flat_map(|(from, to)| to.iter().map(move |to| format!("    {from} --> {to}\n")));
     let revivals =
-        REVIVALS.iter().map(|from| format!("    {from} --> {} : {OPERATOR}\n", StateKind::Pending));
+        REVIVALS.iter().chain(FORCED_REVIVALS).map(|from| format!("    {from} --> {} : {OPERATOR}\n", StateKind::Pending));
     let edges: String = moves.chain(revivals).collect();
     format!("```mermaid\nstateDiagram-v2\n    [*] --> {}\n{edges}```\n", StateKind::Pending)
 }

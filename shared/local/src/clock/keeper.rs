@@ -66,7 +66,11 @@ impl TimeKeeper {
         let mut swept = self.swept.lock().await;
         let target = self.clock.now().saturating_add(by).unwrap_or(Timestamp::MAX);
         loop {
-            let sweep = self.do_due(&mut swept).await?;
+            self.idle().await?;
+            // Between two seconds nothing is swept, and the due index need not be read.
+            let second = whole_second(self.clock.now());
+            let sweep =
+                if second > self.clock.now() { Some(second) } else { self.do_due(&mut swept).await? };
             match self.next_stop(sweep).await? {
                 Some(next) if next < target => self.clock.move_to(next),
                 _ => break,

@@ -32,6 +32,7 @@ use crate::outbox::pages;
 use crate::queues::{LocalQueues, QueueSettings, poll};
 use crate::secrets::LocalSecrets;
 
+pub use carillon_pipeline::pace::Pace;
 pub use identity::{Ready, TenantAccess};
 
 /// Messages a function is given at a time, as template.yaml says.
@@ -56,6 +57,8 @@ pub struct Settings {
     pub ses_url: Option<String>,
     /// Which time it has.
     pub clock: ClockSetting,
+    /// Whether its channels are paced.
+    pub pace: Pace,
 }
 
 /// Why the cloud did not start: what was attempted, and the cause.
@@ -128,6 +131,7 @@ impl Cloud {
             entropy: entropy.clone(),
             hash_key: HashKey::from_bytes(hash_key.as_bytes()),
             leases_void_before: Some(clock.now()),
+            pace: settings.pace,
             remembered: Remembered::default(),
         });
         let ready = identity::first_tenant(&pipeline, &url).await.doing("making the first tenant")?;
@@ -145,6 +149,12 @@ impl Cloud {
     #[must_use]
     pub fn ready(&self) -> &Ready {
         &self.ready
+    }
+
+    /// The pipeline, for tools that look into the table.
+    #[must_use]
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.pipeline
     }
 
     /// The queues, for tools that look into them.

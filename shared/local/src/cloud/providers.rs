@@ -32,18 +32,17 @@ impl Cloud {
     ) -> Result<Providers, StartError> {
         let sink = self.event_sink();
         let mut dev = axum::Router::new();
-        let (whatsapp_url, whatsapp) = match whatsapp_url {
-            Some(url) => (url, None),
-            None => {
-                let fake = self.fake_graph(world).await?;
-                dev = dev.merge(inbound::routes(Arc::clone(&fake), self.ready.phone_number_id.clone()));
-                let (url, switch) = self.stand_in(world, fake.router(), fake.troubles())?;
-                (url, Some(switch))
-            }
+        let (whatsapp_url, whatsapp) = if let Some(url) = whatsapp_url {
+            (url, None)
+        } else {
+            let fake = self.fake_graph(world).await?;
+            dev = dev.merge(inbound::routes(Arc::clone(&fake), self.ready.phone_number_id.clone()));
+            let (url, switch) = self.stand_in(world, fake.router(), fake.troubles())?;
+            (url, Some(switch))
         };
         let (ses_url, email) = match ses_url {
             Some(url) => (url, None),
-            None => self.fake_ses(world, sink.clone()).await.map(|(url, switch)| (url, Some(switch)))?,
+            None => self.fake_ses(world, sink.clone()).map(|(url, switch)| (url, Some(switch)))?,
         };
         let config = carillon_aws::clients::at_endpoint(&ses_url);
         let switches = Switches { whatsapp, email, entropy: world.entropy.clone() };
@@ -72,11 +71,7 @@ impl Cloud {
         Ok(fake)
     }
 
-    async fn fake_ses(
-        &mut self,
-        world: &World,
-        sink: EventSink,
-    ) -> Result<(String, Arc<Switch>), StartError> {
+    fn fake_ses(&mut self, world: &World, sink: EventSink) -> Result<(String, Arc<Switch>), StartError> {
         let (clock, entropy) = (world.clock.clone(), world.entropy.clone());
         let fake = FakeSes::new(world.journal.clone(), clock, entropy, sink, self.delays());
         self.tasks.spawn(Arc::clone(&fake).post_receipts(world.stopping.clone()));

@@ -111,7 +111,7 @@ async fn the_queues_are_counted_by_name() {
     let journal = Journal::in_memory().unwrap();
     let settings = QueueSettings { visibility: Duration::from_secs(30), max_receive_count: 1 };
     let queues = LocalQueues::open(journal, Arc::new(SystemClock), settings).await.unwrap();
-    let message = Message { body: "{}".to_owned(), group: "acme:normal".to_owned() };
+    let message = Message { body: "{}".to_owned(), group: "acme:normal".to_owned(), delay_s: 0 };
     queues.send(Queue::Email, vec![message; 3]).await.unwrap();
     queues.receive(Queue::Email, 2).await.unwrap();
     let base = serve(pages::queues(queues)).await;

@@ -27,7 +27,7 @@ fn hand_clock() -> Arc<HandClock> {
 }
 
 async fn send(queues: &LocalQueues, bodies: &[&str]) {
-    let message = |body: &&str| Message { body: (*body).to_owned(), group: "acme:normal".to_owned() };
+    let message = |body: &&str| Message { body: (*body).to_owned(), group: "acme:normal".to_owned(), delay_s: 0 };
     queues.send(Queue::Events, bodies.iter().map(message).collect()).await.unwrap();
 }
 
@@ -130,10 +130,10 @@ async fn what_sqs_would_refuse_is_refused_and_nothing_of_the_call_is_sent() {
     let queues = queues(&hand_clock(), 20).await;
     let long = "x".repeat(Message::MAX_BYTES + 1);
     for bad in ["", "\u{0}", "\u{ffff}", &long] {
-        let message = |body: &str| Message { body: body.to_owned(), group: "acme:normal".to_owned() };
+        let message = |body: &str| Message { body: body.to_owned(), group: "acme:normal".to_owned(), delay_s: 0 };
         queues.send(Queue::Events, vec![message("good"), message(bad)]).await.unwrap_err();
     }
-    let no_group = Message { body: "good".to_owned(), group: String::new() };
+    let no_group = Message { body: "good".to_owned(), group: String::new(), delay_s: 0 };
     queues.send(Queue::Events, vec![no_group]).await.unwrap_err();
     assert_eq!(queues.counts().await.unwrap()[&Queue::Events], QueueCounts::default());
 }

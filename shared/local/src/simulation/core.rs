@@ -42,8 +42,10 @@ pub(super) struct Core {
     struck: BTreeMap<Fault, u64>,
     waiting: BTreeMap<u64, Waiting>,
     calls: u64,
-    /// Tasks that something has struck since they began.
+    /// Tasks that may have lost what they were told, or did.
     disturbed: BTreeSet<TaskId>,
+    /// Tasks that stood still for longer than a lease.
+    frozen: BTreeSet<TaskId>,
 }
 
 struct Waiting {
@@ -81,6 +83,7 @@ impl Core {
             waiting: BTreeMap::new(),
             calls: 0,
             disturbed: BTreeSet::new(),
+            frozen: BTreeSet::new(),
         }
     }
 
@@ -90,7 +93,12 @@ impl Core {
         let struck = self.chance.happens(self.rates.of(fault)) && !self.calm;
         if struck {
             *self.struck.entry(fault).or_default() += 1;
-            self.disturbed.insert(self.current);
+            if fault.loses_work() {
+                self.disturbed.insert(self.current);
+            }
+            if fault == Fault::Stall {
+                self.frozen.insert(self.current);
+            }
             self.story.mark(&[fault as u8, 0xfa]);
         }
         struck
@@ -135,6 +143,10 @@ impl Core {
 
     pub(super) fn is_disturbed(&self, task: TaskId) -> bool {
         self.disturbed.contains(&task)
+    }
+
+    pub(super) fn was_frozen(&self, task: TaskId) -> bool {
+        self.frozen.contains(&task)
     }
 
     pub(super) fn struck(&self) -> &BTreeMap<Fault, u64> {

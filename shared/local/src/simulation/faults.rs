@@ -79,6 +79,21 @@ faults! {
     SweepTwice = 2_000, "the sweep runs twice";
 }
 
+impl Fault {
+    /// Whether what a function was told, or did, can be lost by it.
+    pub(super) fn loses_work(self) -> bool {
+        matches!(
+            self,
+            Self::TableRefuses
+                | Self::WriteAnswerLost
+                | Self::KilledBefore
+                | Self::KilledAfter
+                | Self::ProcessKilled
+                | Self::Stall
+        )
+    }
+}
+
 /// How often each fault strikes in one run, in 10,000 chances.
 #[derive(Debug, Clone)]
 pub(super) struct Rates(Vec<u32>);

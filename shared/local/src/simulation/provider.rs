@@ -53,6 +53,7 @@ impl SimProvider {
         watch::called(&mut sim.core(), token);
         if sim.core().strikes_at(Fault::Unreachable, &what) {
             watch::fared(&mut sim.core(), token, Fate::NeverLeft);
+            watch::answered(&mut sim.core(), token);
             return Answer::Unreachable { detail: "no connection".to_owned() };
         }
         if sim.core().strikes_at(Fault::RequestLost, &what) {
@@ -79,8 +80,8 @@ impl SimProvider {
 
     fn refusal(&self, token: &Token) -> Refusal {
         let mut core = self.0.core();
-        let (class, code) = *core.chance.one_of(REFUSALS).unwrap_or(&REFUSALS[0]);
-        core.tell(|| format!("the provider refuses {token} with {code} ({class:?})"));
+        let (class, said) = *core.chance.one_of(REFUSALS).unwrap_or(&REFUSALS[0]);
+        core.tell(|| format!("the provider refuses {token} with {said} ({class:?})"));
         // It says that it may have been sent, and means it half of the time.
         let accepted = class == RefusalClass::Ambiguous && core.chance.below(2) == 0;
         if accepted {
@@ -92,7 +93,7 @@ impl SimProvider {
         Refusal {
             meaning: Meaning::of(class),
             http_status: 400,
-            code: code.to_owned(),
+            code: said.to_owned(),
             trace_id: None,
             detail: "simulated".to_owned(),
             retry_after_s,

@@ -9,6 +9,7 @@ use carillon_domain::ids::HashKey;
 use carillon_domain::{Channel, Problem, TenantId, Timestamp};
 use carillon_pipeline::Pipeline;
 use carillon_pipeline::context::Remembered;
+use carillon_pipeline::pace::Pace;
 use carillon_pipeline::ports::{
     Clock, Entropy, Message, Queue, QueueError, Queues, Renderer, Secrets, StoreError, Table,
 };
@@ -50,6 +51,7 @@ fn pipeline(
         entropy,
         hash_key: HashKey::from_bytes(b"not a secret"),
         leases_void_before,
+        pace: Pace::Off,
         remembered: Remembered::default(),
     }
 }

@@ -2,7 +2,7 @@
 //! that was made is shown to [`super::watch`].
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use carillon_pipeline::ports::{
@@ -22,13 +22,20 @@ const MOMENT_MS: i64 = 1_000;
 pub(super) struct SimTable {
     sim: Sim,
     inner: Arc<dyn Table>,
-    /// What was there before the latest write of a key, and when that was.
-    before: Mutex<BTreeMap<Key, (Option<Item>, i64)>>,
+    /// What was written, by key.
+    written: Mutex<BTreeMap<Key, Written>>,
+}
+
+/// The latest write of a key.
+struct Written {
+    before: Option<Item>,
+    after: Option<Item>,
+    at_ms: i64,
 }
 
 impl SimTable {
     pub(super) fn on(sim: Sim, inner: Arc<dyn Table>) -> Self {
-        Self { sim, inner, before: Mutex::default() }
+        Self { sim, inner, written: Mutex::default() }
     }
 
     fn refused(&self, what: &str) -> Result<(), StoreError> {
@@ -56,20 +63,33 @@ impl SimTable {
         self.sim.outside(self.inner.get(key)).await
     }
 
+    fn writes(&self) -> MutexGuard<'_, BTreeMap<Key, Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The item as it is: everybody who writes it comes through here.
+    async fn current(&self, key: &Key) -> Result<Option<Item>, StoreError> {
+        let written = self.writes().get(key).map(|written| written.after.clone());
+        match written {
+            Some(item) => Ok(item),
+            None => self.read(key).await,
+        }
+    }
+
     /// The item as it was before its latest write, when that was a moment ago and the read is unlucky.
     fn aged(&self, key: &Key, item: Option<Item>) -> Option<Item> {
-        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((older, at_ms)) = before.get(key) else { return item };
+        let writes = self.writes();
+        let Some(written) = writes.get(key) else { return item };
         let mut core = self.sim.core();
-        let recent = core.now_ms - at_ms <= MOMENT_MS;
-        if recent && core.strikes_at(Fault::StaleRead, key.sk()) { older.clone() } else { item }
+        let recent = core.now_ms - written.at_ms <= MOMENT_MS;
+        if recent && core.strikes_at(Fault::StaleRead, key.sk()) { written.before.clone() } else { item }
     }
 
     fn bent_read(&self, item: Option<Item>) -> Option<Item> {
         let mut item = item?;
         match self.sim.core().mutation {
             Some(Mutation::OptOutsIgnored) if item.contains_key("preferences") => {
-                drop(item.remove("preferences"))
+                drop(item.remove("preferences"));
             }
             Some(Mutation::ParkingIgnored) if item.get("category") == Some(&json!("marketing")) => {
                 item.insert("category".to_owned(), json!("transactional"));
@@ -123,13 +143,13 @@ impl SimTable {
         self.before(&what).await?;
         let Some(write) = self.bent(write) else { return Ok(Item::new()) };
         let key = write.key().clone();
-        let before = self.read(&key).await?;
+        let before = self.current(&key).await?;
         let answer = self.sim.outside(self.inner.write(write.clone())).await;
         let answer = match answer {
             Ok(done) => {
                 self.observe(&key, before, done_item(&write, &done));
                 if self.sim.core().strikes_at(Fault::WriteRepeated, &what) {
-                    let before = self.read(&key).await?;
+                    let before = self.current(&key).await?;
                     let again = self.sim.outside(self.inner.write(write.clone())).await;
                     if let Ok(done) = &again {
                         self.observe(&key, before, done_item(&write, done));
@@ -147,10 +167,11 @@ impl SimTable {
 
     fn observe(&self, key: &Key, before: Option<Item>, after: Option<Item>) {
         let mut core = self.sim.core();
-        let now_ms = core.now_ms;
+        let at_ms = core.now_ms;
         core.story.mark(key.sk().as_bytes());
         super::watch::written(&mut core, key, before.as_ref(), after.as_ref());
-        self.before.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), (before, now_ms));
+        drop(core);
+        self.writes().insert(key.clone(), Written { before, after, at_ms });
     }
 }
 
@@ -212,7 +233,7 @@ impl Table for SimTable {
         let writes: Vec<Write> = writes.into_iter().filter_map(|write| self.bent(write)).collect();
         let mut before = Vec::with_capacity(writes.len());
         for write in &writes {
-            before.push(self.read(write.key()).await?);
+            before.push(self.current(write.key()).await?);
         }
         let answer = self.sim.outside(self.inner.transact(writes.clone())).await;
         if answer.is_ok() {

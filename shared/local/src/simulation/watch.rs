@@ -3,17 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use carillon_domain::state::REVIVALS;
+use carillon_domain::state::{FORCED_REVIVALS, REVIVALS};
 use carillon_domain::{Channel, Delivery, DeliveryId, EventId, ReceiptKind, State, StateKind, Token};
 use carillon_pipeline::ports::{Item, Key, RefusalClass};
 use serde_json::Value;
 
-use super::core::{Core, LONGEST_ANSWER_MS, SKEW_MS, TaskId};
+use super::core::{Core, SKEW_MS, TaskId};
 use super::scenario::{self, Wish};
 
-/// How late a worker may be that looked in time: its clock, one slow answer of the table, one of the provider's, and
-/// what configuration is remembered.
-const LATE_MS: i64 = 2 * SKEW_MS + 2 * LONGEST_ANSWER_MS + 2_000;
+/// How late a worker may be that looked in time and was not frozen: a lease, and two clocks.
+const LATE_MS: i64 = 30_000 + 2 * SKEW_MS;
 
 /// Tries that count, by the default schedule.
 const MOST_TRIES: u32 = 3;
@@ -49,6 +48,11 @@ pub(super) struct Made {
 }
 
 impl Made {
+    /// Whether it failed in a way that counts.
+    fn was_a_try(&self) -> bool {
+        matches!(self.fate, Fate::NeverLeft | Fate::Refused(RefusalClass::Transient))
+    }
+
     /// Whether the message may be there twice if it is sent again.
     fn is_doubtful(&self) -> bool {
         match self.fate {
@@ -67,6 +71,8 @@ pub(super) struct Seen {
     pub(super) calls: Vec<Made>,
     /// Kinds of receipts that were recorded.
     pub(super) receipts: BTreeSet<ReceiptKind>,
+    /// The calls that had been made when it was last taken back: its tries begin anew.
+    before_revival: u32,
 }
 
 impl Seen {
@@ -110,10 +116,13 @@ impl Watch {
         self.breach.as_deref()
     }
 
-    /// A delivery that an operator could take back: the one at this place, of those that there are.
-    pub(super) fn revivable(&self, nth: usize) -> Option<DeliveryId> {
-        let ended =
-            |seen: &&Seen| REVIVALS.contains(&seen.now.state.kind()) && seen.now.channel != Channel::InApp;
+    /// A delivery that an operator could take back, if need be by force: the one at this place of those that there are.
+    pub(super) fn revivable(&self, nth: usize, force: bool) -> Option<DeliveryId> {
+        let ended = |seen: &&Seen| {
+            let kind = seen.now.state.kind();
+            let taken_back = REVIVALS.contains(&kind) || (force && FORCED_REVIVALS.contains(&kind));
+            taken_back && seen.now.channel != Channel::InApp
+        };
         let ended: Vec<&Seen> = self.deliveries.values().filter(ended).collect();
         let place = nth.checked_rem(ended.len())?;
         ended.get(place).map(|seen| seen.now.id.clone())
@@ -193,8 +202,12 @@ fn delivery_written(core: &mut Core, before: Option<Delivery>, after: Delivery) 
         (None, Some(_)) => watch.must(false, || format!("{} was made twice", short(&id))),
         (None, None) => watch.must(after.rev == 1, || format!("{} begins with a later write", short(&id))),
     }
-    let (calls, receipts) = seen.map_or_else(Default::default, |seen| (seen.calls, seen.receipts));
-    let seen = Seen { now: after, calls, receipts };
+    let (calls, receipts, mut before_revival) =
+        seen.map_or_else(Default::default, |seen| (seen.calls, seen.receipts, seen.before_revival));
+    if before.is_some_and(|before| before.revived != after.revived) {
+        before_revival = after.calls;
+    }
+    let seen = Seen { now: after, calls, receipts, before_revival };
     let claims_to_be_sent =
         matches!(seen.now.state.kind(), StateKind::Sent | StateKind::Delivered | StateKind::Read);
     if claims_to_be_sent && seen.now.channel != Channel::InApp {
@@ -218,14 +231,15 @@ fn moved(watch: &mut Watch, before: &Delivery, after: &Delivery) {
             before.rev, after.rev
         )
     });
-    let revived = after.revived != before.revived && REVIVALS.contains(&from) && to == StateKind::Pending;
+    let may_be_revived = REVIVALS.contains(&from) || FORCED_REVIVALS.contains(&from);
+    let revived = after.revived != before.revived && may_be_revived && to == StateKind::Pending;
     watch.must(from == to || from.may_become(to) || revived, || {
         format!("{id} went from {from} to {to}, which is not legal")
     });
     let parked_again = before.state == State::Parked && after.state == State::Pending;
-    watch.must(!parked_again, || format!("{id} was parked and is to be sent again"));
+    watch.must(!parked_again || revived, || format!("{id} was parked and is to be sent again"));
     watch.must(after.resends >= before.resends, || format!("{id} forgot that it was sent again"));
-    let resent = before.state == State::InDoubt && after.state == State::Pending;
+    let resent = before.state == State::InDoubt && after.state == State::Pending && !revived;
     watch.must(!resent || after.resends == before.resends + 1, || {
         format!("{id} was in doubt and is to be sent again, and that is not counted")
     });
@@ -236,7 +250,8 @@ fn moved(watch: &mut Watch, before: &Delivery, after: &Delivery) {
     let recorded =
         after.owner.is_some() && after.lease_until.is_some() && after.attempts.contains_key(&after.calls);
     watch.must(!claimed || recorded, || format!("{id} was claimed without a record of the attempt"));
-    watch.must(after.resends <= MOST_RESENDS, || format!("{id} was sent again {} times", after.resends));
+    let most = MOST_RESENDS + after.revived.as_ref().map_or(0, |revival| revival.nth);
+    watch.must(after.resends <= most, || format!("{id} was sent again {} times", after.resends));
     watch.must(after.tries <= MOST_TRIES, || format!("{id} was tried {} times", after.tries));
     let kept = before.receipts.keys().all(|kind| after.receipts.contains_key(kind));
     watch.must(kept, || format!("{id} lost a receipt"));
@@ -247,7 +262,7 @@ pub(super) fn called(core: &mut Core, token: &Token) {
     let (task, now_ms) = (core.current, core.now_ms);
     core.story.mark(&token.call.to_le_bytes());
     core.tell(|| format!("[{task}] calls the provider: {} call {}", short(&token.delivery), token.call));
-    let frozen = core.is_disturbed(task);
+    let frozen = core.was_frozen(task);
     let known: BTreeSet<u32> =
         core.watch.deliveries.get(&token.delivery).map_or_else(BTreeSet::new, |seen| {
             let known = |made: &&Made| made.answered && !core.is_disturbed(made.task);
@@ -273,11 +288,13 @@ pub(super) fn called(core: &mut Core, token: &Token) {
 /// What must be true of earlier calls. `known`: those whose answer the worker had and could record.
 fn again(watch: &mut Watch, seen: &Seen, token: &Token, known: &BTreeSet<u32>) {
     let id = short(&token.delivery);
-    let mut doubtful = 0_u32;
+    let (mut doubtful, mut tries) = (0_u32, 0_u32);
     for made in &seen.calls {
         watch.must(made.number != token.call, || format!("{id}: call {} is made twice", token.call));
         // A worker that was frozen before its own call knows nothing of a later one.
         let knew = made.number < token.call && known.contains(&made.number) && !made.taken_back;
+        // An operator who forces it knows as well.
+        let knew = knew && made.number > seen.before_revival;
         watch.must(!(made.fate == Fate::Accepted && knew), || {
             format!(
                 "{id}: call {} is made although call {} was accepted, answered and recorded",
@@ -285,7 +302,12 @@ fn again(watch: &mut Watch, seen: &Seen, token: &Token, known: &BTreeSet<u32>) {
             )
         });
         doubtful += u32::from(made.is_doubtful());
+        let counts = made.number > seen.before_revival && known.contains(&made.number) && made.was_a_try();
+        tries += u32::from(counts);
     }
+    watch.must(tries < MOST_TRIES, || {
+        format!("{id}: call {} is made after {tries} tries that failed", token.call)
+    });
     let marked = seen.marked();
     watch.must(doubtful <= marked, || {
         format!(

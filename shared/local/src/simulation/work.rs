@@ -10,7 +10,7 @@ use carillon_domain::{EventId, KeyKind, Preferences, Principal, ReceiptKind, Rec
 use carillon_pipeline::dead_letter::DeadMessage;
 use carillon_pipeline::ports::Queue;
 use carillon_pipeline::record_receipt::{Receipt, Recorded};
-use carillon_pipeline::revive::Expiry;
+use carillon_pipeline::revive::{Asked, Expiry};
 use carillon_pipeline::{DeliveryWork, EventWork, Pipeline};
 
 use super::core::Sim;
@@ -52,18 +52,18 @@ impl fmt::Display for Work {
 
 /// What came of it.
 #[derive(Debug)]
-pub(super) enum Done {
+pub(super) enum Ended {
     Accepted(EventId),
     /// Whether each message is done.
     Each(Vec<bool>),
-    Done,
+    Worked,
     /// To be asked again.
     Failed(String),
     /// Not to be asked again.
     GaveUp(String),
 }
 
-type Running = Pin<Box<dyn Future<Output = Done>>>;
+type Running = Pin<Box<dyn Future<Output = Ended>>>;
 
 /// Begins a piece of work in a process.
 pub(super) fn begin(
@@ -81,8 +81,8 @@ pub(super) fn begin(
             let caller = caller(tenant, Scope::EventsWrite);
             Box::pin(async move {
                 match pipeline.accept(&caller, body, None).await {
-                    Ok(accepted) => Done::Accepted(accepted.event_id),
-                    Err(problem) => Done::Failed(format!("{problem:?}")),
+                    Ok(accepted) => Ended::Accepted(accepted.event_id),
+                    Err(problem) => Ended::Failed(format!("{problem:?}")),
                 }
             })
         }
@@ -92,8 +92,8 @@ pub(super) fn begin(
         Work::Dead { queue, id } => Box::pin(record_dead(pipeline, carried, *queue, *id, sim.clone())),
         Work::Sweep => Box::pin(async move {
             match pipeline.sweep_due().await {
-                Ok(_) => Done::Done,
-                Err(error) => Done::Failed(error.to_string()),
+                Ok(_) => Ended::Worked,
+                Err(error) => Ended::Failed(error.to_string()),
             }
         }),
         Work::Messages { queue: Queue::Events, .. } => Box::pin(fan_out(pipeline, carried, sim.clone())),
@@ -113,37 +113,38 @@ fn caller(tenant: &TenantId, scope: Scope) -> Principal {
     }
 }
 
-async fn say(pipeline: Arc<Pipeline>, tenant: TenantId, wish: Wish) -> Done {
+async fn say(pipeline: Arc<Pipeline>, tenant: TenantId, wish: Wish) -> Ended {
     let Ok(recipient) = wish.recipient.parse::<RecipientId>() else {
-        return Done::Failed("no id".to_owned());
+        return Ended::Failed("no id".to_owned());
     };
     let mut wants = Preferences::default();
     wants.channels.insert(wish.channel, false);
     match pipeline.put_preferences(&tenant, &recipient, &wants).await {
-        Ok(_) => Done::Done,
-        Err(error) => Done::Failed(error.to_string()),
+        Ok(_) => Ended::Worked,
+        Err(error) => Ended::Failed(error.to_string()),
     }
 }
 
-async fn revive(pipeline: Arc<Pipeline>, tenant: TenantId, sim: Sim) -> Done {
-    let chosen = {
+async fn revive(pipeline: Arc<Pipeline>, tenant: TenantId, sim: Sim) -> Ended {
+    let (force, chosen) = {
         let mut core = sim.core();
-        let nth = core.chance.below(1_000);
-        core.watch.revivable(nth)
+        let (force, nth) = (core.chance.below(2) == 0, core.chance.below(1_000));
+        (force, core.watch.revivable(nth, force))
     };
-    let Some(id) = chosen else { return Done::Done };
-    let Ok(Some(delivery)) = pipeline.delivery(&tenant, &id).await else { return Done::Done };
+    let Some(id) = chosen else { return Ended::Worked };
+    let Ok(Some(delivery)) = pipeline.delivery(&tenant, &id).await else { return Ended::Worked };
+    let asked = Asked { by: "key", expiry: Expiry::Extend, force, today: None };
     // Whatever comes of it: who asks can ask again.
-    match pipeline.revive(&tenant, delivery, "key", Expiry::Extend).await {
-        Ok(_) => Done::Done,
-        Err(error) => Done::GaveUp(error.to_string()),
+    match pipeline.revive(&tenant, delivery, asked).await {
+        Ok(_) => Ended::Worked,
+        Err(error) => Ended::GaveUp(error.to_string()),
     }
 }
 
-async fn redrive(pipeline: Arc<Pipeline>, operator: Principal) -> Done {
+async fn redrive(pipeline: Arc<Pipeline>, operator: Principal) -> Ended {
     match pipeline.redrive(&operator, serde_json::json!({"filter": {}})).await {
-        Ok(_) => Done::Done,
-        Err(problem) => Done::Failed(format!("{problem:?}")),
+        Ok(_) => Ended::Worked,
+        Err(problem) => Ended::Failed(format!("{problem:?}")),
     }
 }
 
@@ -153,7 +154,7 @@ async fn record_dead(
     queue: Queue,
     id: u64,
     sim: Sim,
-) -> Done {
+) -> Ended {
     let text = carried.first().map(body).unwrap_or_default().to_owned();
     let event = serde_json::from_str::<EventWork>(&text).ok().map(|work| work.event_id);
     let message = DeadMessage {
@@ -168,7 +169,7 @@ async fn record_dead(
     if recorded.is_ok() {
         sim.core().watch.dead.extend(event);
     }
-    Done::Each(vec![recorded.is_ok()])
+    Ended::Each(vec![recorded.is_ok()])
 }
 
 fn body(carried: &Carried) -> &str {
@@ -185,7 +186,7 @@ fn must_be_work(sim: &Sim, error: &carillon_pipeline::WorkError) {
     sim.core().watch.must(!unreadable && !refused, || format!("a message can never be worked: {error}"));
 }
 
-async fn fan_out(pipeline: Arc<Pipeline>, carried: Vec<Carried>, sim: Sim) -> Done {
+async fn fan_out(pipeline: Arc<Pipeline>, carried: Vec<Carried>, sim: Sim) -> Ended {
     let mut worked = Vec::with_capacity(carried.len());
     for one in &carried {
         let work: Result<EventWork, _> = serde_json::from_str(body(one));
@@ -195,7 +196,7 @@ async fn fan_out(pipeline: Arc<Pipeline>, carried: Vec<Carried>, sim: Sim) -> Do
         };
         worked.push(done);
     }
-    Done::Each(worked)
+    Ended::Each(worked)
 }
 
 async fn deliver(
@@ -203,18 +204,18 @@ async fn deliver(
     provider: Arc<SimProvider>,
     carried: Vec<Carried>,
     sim: Sim,
-) -> Done {
+) -> Ended {
     let batch: Vec<DeliveryWork> =
         carried.iter().filter_map(|one| serde_json::from_str(body(one)).ok()).collect();
     let readable = batch.len() == carried.len();
     sim.core().watch.must(readable, || "a message of a channel's queue cannot be read".to_owned());
     let answers = pipeline.deliver(provider.as_ref(), &batch).await;
-    Done::Each(
+    Ended::Each(
         answers.into_iter().map(|one| one.inspect_err(|error| must_be_work(&sim, error)).is_ok()).collect(),
     )
 }
 
-async fn receive(pipeline: Arc<Pipeline>, tenant: TenantId, carried: Vec<Carried>, sim: Sim) -> Done {
+async fn receive(pipeline: Arc<Pipeline>, tenant: TenantId, carried: Vec<Carried>, sim: Sim) -> Ended {
     let mut worked = Vec::with_capacity(carried.len());
     for one in &carried {
         let Carried::Receipt(receipt) = one else {
@@ -230,7 +231,7 @@ async fn receive(pipeline: Arc<Pipeline>, tenant: TenantId, carried: Vec<Carried
         }
         worked.push(recorded.is_ok());
     }
-    Done::Each(worked)
+    Ended::Each(worked)
 }
 
 fn record(sim: &Sim, receipt: &Receipt, recorded: Recorded) {

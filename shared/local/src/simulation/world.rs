@@ -18,7 +18,7 @@ use super::mutation::Mutation;
 use super::provider::SimProvider;
 use super::scenario::{Act, Scenario, TENANT};
 use super::setting::{Shared, process};
-use super::work::{self, Done, Work};
+use super::work::{self, Ended, Work};
 
 /// Processes that functions run in. Each remembers configuration for itself and has a clock of its own.
 const PROCESSES: usize = 3;
@@ -35,7 +35,7 @@ const MINUTE_MS: i64 = 60_000;
 const MOST_STEPS: u64 = 400_000;
 
 struct Task {
-    future: Pin<Box<dyn Future<Output = Done>>>,
+    future: Pin<Box<dyn Future<Output = Ended>>>,
     work: Work,
     process: usize,
 }
@@ -174,11 +174,11 @@ impl World {
         }
     }
 
-    fn finish(&mut self, id: TaskId, done: Done) {
+    fn finish(&mut self, id: TaskId, done: Ended) {
         let Some(task) = self.tasks.remove(&id) else { return };
         let now_ms = self.sim.core().now_ms;
         match (task.work, done) {
-            (Work::Messages { ids, .. }, Done::Each(worked)) => {
+            (Work::Messages { ids, .. }, Ended::Each(worked)) => {
                 let mut core = self.sim.core();
                 for (message, worked) in ids.into_iter().zip(worked) {
                     if worked {
@@ -186,26 +186,24 @@ impl World {
                     }
                 }
             }
-            (Work::Act(Act::Post(number)), Done::Accepted(event)) => {
+            (Work::Act(Act::Post(number)), Ended::Accepted(event)) => {
                 let mut core = self.sim.core();
                 core.tell(|| format!("[{id}] event {event} is accepted (posting {number})"));
                 core.watch.accepted.insert(event, number);
             }
-            (Work::Act(Act::Wish(wish)), Done::Done) => {
+            (Work::Act(Act::Wish(wish)), Ended::Worked) => {
                 let mut core = self.sim.core();
                 core.tell(|| format!("[{id}] {} wants no {} any more", wish.recipient, wish.channel));
                 core.watch.wishes.push((wish, now_ms));
             }
-            (Work::Dead { id: message, .. }, Done::Each(worked)) => {
-                if worked == [true] {
-                    self.sim.core().mailbox.delete(message);
-                }
+            (Work::Dead { id: message, .. }, Ended::Each(worked)) if worked == [true] => {
+                self.sim.core().mailbox.delete(message);
             }
-            (Work::Act(act), Done::Failed(why)) => {
+            (Work::Act(act), Ended::Failed(why)) => {
                 self.sim.core().tell(|| format!("[{id}] did not do it: {why}"));
                 self.ask_again(act);
             }
-            (work, Done::GaveUp(why) | Done::Failed(why)) => {
+            (work, Ended::GaveUp(why) | Ended::Failed(why)) => {
                 self.sim.core().tell(|| format!("[{id}] {work}, and gives up: {why}"));
             }
             _ => {}

@@ -80,6 +80,19 @@ async fn a_worker_that_dies_leaves_doubt_and_its_message_calls_nobody_again() {
     assert_eq!(world.delivery().resends, 1);
 }
 
+/// I7, R22: three tries that count, with a wait between each two, and no fourth.
+#[tokio::test]
+async fn what_is_refused_for_now_is_tried_three_times() {
+    let world = World::new(Script::Refuse(131_016)).await;
+    world.sent_once().await;
+    assert_eq!(world.state(), "retrying");
+    for _ in 0..5 {
+        world.later(3_600).await;
+    }
+    assert_eq!((world.state().as_str(), world.calls()), ("failed(attempts_exhausted)", 3));
+    assert_eq!((world.delivery().tries, world.delivery().attempts.len()), (3, 3));
+}
+
 #[tokio::test]
 async fn consent_taken_back_between_two_tries_stops_the_second() {
     let world = World::new(Script::AskToWait(60)).await;

@@ -15,6 +15,7 @@ use carillon_domain::{
 use carillon_local::model::ModelTable;
 use carillon_local::secrets::LocalSecrets;
 use carillon_pipeline::context::Remembered;
+use carillon_pipeline::pace::Pace;
 use carillon_pipeline::ports::{
     Answer, Call, Clock, Entropy, Meaning, Message, Provider, Queue, QueueError, Queues, Refusal,
     RefusalClass,
@@ -53,6 +54,7 @@ impl World {
             entropy: Arc::new(Counting(AtomicI64::new(0))),
             hash_key: HashKey::from_bytes(b"not a secret"),
             leases_void_before: None,
+            pace: Pace::Off,
             remembered: Remembered::default(),
         };
         let tenant: TenantId = "acme".parse().unwrap();

@@ -12,6 +12,7 @@ use carillon_local::model::{Operation, Tally};
 use carillon_local::secrets::LocalSecrets;
 use carillon_pipeline::Pipeline;
 use carillon_pipeline::context::Remembered;
+use carillon_pipeline::pace::Pace;
 use carillon_pipeline::ports::{Clock, Entropy};
 use serde_json::json;
 
@@ -45,6 +46,7 @@ impl World {
             entropy: Arc::new(Sevens),
             hash_key: HashKey::from_bytes(b"not a secret"),
             leases_void_before: None,
+            pace: Pace::Off,
             remembered: Remembered::default(),
         };
         let (tenant, group) = ("acme".parse().unwrap(), "Everybody".parse().unwrap());

@@ -42,7 +42,7 @@ broken! {
     receipts_that_miss_their_delivery_are_found: ReceiptsUnmatched, "misses its delivery";
     a_resend_that_is_not_counted_is_found: ResendsNotCounted, "not counted";
     parking_that_is_ignored_is_found: ParkingIgnored, "policy that forbids it";
-    tries_that_are_not_counted_are_found: TriesNotCounted, "";
+    tries_that_are_not_counted_are_found: TriesNotCounted, "tries that failed";
     an_opt_out_that_is_ignored_is_found: OptOutsIgnored, "opted out";
     a_sweep_that_never_runs_is_found: SweepsNever, "stays";
     an_end_that_is_taken_back_is_found: EndsTakenBack, "not legal";

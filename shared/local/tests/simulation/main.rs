@@ -42,14 +42,14 @@ parts! {
 fn a_seed_replays_exactly_and_another_does_not() {
     let (one, other) = (Player::make().unwrap(), Player::make().unwrap());
     let mut fingerprints = BTreeSet::new();
-    for seed in 0..40 {
+    for seed in 0..15 {
         let first = one.play(seed, Options::default());
         let told = other.play(seed, Options { told: true, ..Options::default() });
         assert_eq!((first.fingerprint, first.steps), (told.fingerprint, told.steps), "seed {seed}");
         assert!(first.story.is_empty() && !told.story.is_empty());
         fingerprints.insert(first.fingerprint);
     }
-    assert_eq!(fingerprints.len(), 40);
+    assert_eq!(fingerprints.len(), 15);
 }
 
 #[test]

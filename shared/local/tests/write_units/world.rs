@@ -13,6 +13,7 @@ use carillon_domain::{
 use carillon_local::model::{ModelTable, item_size};
 use carillon_local::secrets::LocalSecrets;
 use carillon_pipeline::context::Remembered;
+use carillon_pipeline::pace::Pace;
 use carillon_pipeline::fan_out::queue_of;
 use carillon_pipeline::ports::{
     Answer, Call, Clock, Entropy, Key, Message, Provider, Queue, QueueError, Queues,
@@ -79,6 +80,7 @@ impl World {
             entropy: Arc::new(Sevens),
             hash_key: HashKey::from_bytes(b"not a secret"),
             leases_void_before: None,
+            pace: Pace::Off,
             remembered: Remembered::default(),
         };
         let world = Self { table, pipeline, queues, names: names.clone(), channel };

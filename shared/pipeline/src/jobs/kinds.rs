@@ -2,14 +2,16 @@
 //! `Pipeline::job_step`, and a function that does one step in a file of its own; [`super`] starts jobs, [`super::turn`] works
 //! them.
 
-use carillon_domain::{Problem, ProblemKind, Progress, TenantId};
+use carillon_domain::{EventId, Problem, ProblemKind, Progress, TenantId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::context::Pipeline;
 use crate::ports::{QueueError, StoreError};
+use crate::prove::Period;
 use crate::redrive::Redrive;
+use crate::retry::RetryMany;
 use crate::work::WorkError;
 
 /// What a job is to do: its kind and what it is given.
@@ -23,6 +25,20 @@ pub enum JobInput {
     },
     /// Put dead letters back to work.
     Redrive(Redrive),
+    /// Send ended deliveries again.
+    Retry(RetryMany),
+    /// Take back what has not left of an event.
+    Cancel {
+        /// Which event.
+        event_id: EventId,
+    },
+    /// Compare what was accepted with what became of it.
+    Prove(Period),
+    /// Let go what a kill switch held.
+    Release {
+        /// When the stop was lifted.
+        lifted_at: Timestamp,
+    },
 }
 
 impl JobInput {
@@ -32,6 +48,10 @@ impl JobInput {
         match self {
             Self::Normalise { .. } => "normalise",
             Self::Redrive(_) => "redrive",
+            Self::Retry(_) => "retry",
+            Self::Cancel { .. } => "cancel",
+            Self::Prove(_) => "prove",
+            Self::Release { .. } => "release",
         }
     }
 }
@@ -51,6 +71,18 @@ impl Pipeline {
             }
             JobInput::Redrive(wanted) => {
                 self.redrive_step(tenant, wanted, resumed(checkpoint)?).await?.stored()
+            }
+            JobInput::Retry(wanted) => {
+                self.retry_step(tenant, wanted, resumed(checkpoint)?).await?.stored()
+            }
+            JobInput::Cancel { event_id } => {
+                self.cancel_step(tenant, event_id, resumed(checkpoint)?).await?.stored()
+            }
+            JobInput::Prove(period) => {
+                self.prove_step(tenant, *period, resumed(checkpoint)?).await?.stored()
+            }
+            JobInput::Release { lifted_at } => {
+                self.release_step(tenant, *lifted_at, resumed(checkpoint)?).await?.stored()
             }
         }
     }

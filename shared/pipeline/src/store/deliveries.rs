@@ -1,12 +1,14 @@
 //! Deliveries. Each write says which write it follows (`rev`), so two workers never both win, and only what changed is
 //! written.
 
-use carillon_domain::state::REVIVALS;
-use carillon_domain::{Delivery, DeliveryId, EventId, StateKind, TenantId, Timestamp};
+use carillon_domain::state::{FORCED_REVIVALS, REVIVALS};
+use carillon_domain::{Delivery, DeliveryId, EventId, HeldReason, State, StateKind, TenantId, Timestamp};
 
 use super::failures::{self, SEND_FAILED};
 use super::{from_item, keys, shards, to_item};
 use crate::context::Pipeline;
+use crate::deliver::plus;
+use crate::pace::HANDED_AHEAD;
 use crate::ports::{Check, Index, Item, Key, Query, StoreError, Write};
 
 /// What became of a write that follows another.
@@ -62,6 +64,11 @@ fn due_at(delivery: &Delivery) -> Option<Timestamp> {
 
 fn waiting_until(delivery: &Delivery) -> Option<Timestamp> {
     match delivery.state.kind() {
+        // Handed over before its slot, and waited for in the queue.
+        StateKind::Held if delivery.state == State::Held(HeldReason::Pacing) => {
+            let handed = delivery.held_until.map(|slot| plus(slot, -HANDED_AHEAD));
+            Some(handed.map_or(delivery.expires_at, |at| at.min(delivery.expires_at)))
+        }
         StateKind::Held => {
             Some(delivery.held_until.map_or(delivery.expires_at, |until| until.min(delivery.expires_at)))
         }
@@ -78,7 +85,8 @@ fn waiting_until(delivery: &Delivery) -> Option<Timestamp> {
 /// Refuses a move that the table of moves does not have: a fault of ours must not be stored.
 fn legal(before: &Delivery, after: &Delivery) -> Result<(), StoreError> {
     let (from, to) = (before.state.kind(), after.state.kind());
-    let revived = after.revived != before.revived && to == StateKind::Pending && REVIVALS.contains(&from);
+    let may_be_revived = REVIVALS.contains(&from) || FORCED_REVIVALS.contains(&from);
+    let revived = after.revived != before.revived && to == StateKind::Pending && may_be_revived;
     if from == to || from.may_become(to) || revived {
         return Ok(());
     }
@@ -86,7 +94,7 @@ fn legal(before: &Delivery, after: &Delivery) -> Result<(), StoreError> {
 }
 
 /// The update that turns one form of a delivery into the next.
-fn change(tenant: &TenantId, before: &Delivery, after: &Delivery) -> Result<Write, StoreError> {
+pub(super) fn change(tenant: &TenantId, before: &Delivery, after: &Delivery) -> Result<Write, StoreError> {
     let (old, new) = (delivery_item(tenant, before)?, delivery_item(tenant, after)?);
     let remove = old.keys().filter(|name| !new.contains_key(*name)).cloned().collect();
     let set = new.into_iter().filter(|(name, value)| old.get(name) != Some(value)).collect();
@@ -192,7 +200,7 @@ impl Pipeline {
         Ok((self.deliveries(tenant, &ids).await?, next))
     }
 
-    async fn delivery_ids_of(
+    pub(crate) async fn delivery_ids_of(
         &self,
         tenant: &TenantId,
         event: &EventId,
@@ -304,93 +312,11 @@ impl Pipeline {
             found.into_iter().map(|(sort, _, _)| sort).filter(|sort| Some(sort.as_str()) != below);
         Ok(sort_keys.take(limit).collect())
     }
-
-    /// Notes an event that could not be queued, for sweep-due.
-    pub(crate) async fn put_unqueued_event(&self, tenant: &TenantId, id: &EventId) -> Result<(), StoreError> {
-        let (pk, sk) = Index::Attention.attributes();
-        let shard = keys::shard(id.as_str(), keys::DUE_SHARDS);
-        let sort = format!("{}#{tenant}#{id}", keys::millis(self.now()));
-        let item = [(pk.to_owned(), keys::lookups::due(shard).into()), (sk.to_owned(), sort.into())];
-        let key = keys::unqueued_event(tenant, id);
-        self.table
-            .write(Write::Put { key, item: item.into_iter().collect(), only_if: Vec::new() })
-            .await
-            .map(drop)
-    }
-
-    /// Forgets that an event could not be queued.
-    pub(crate) async fn delete_unqueued_event(
-        &self,
-        tenant: &TenantId,
-        id: &EventId,
-    ) -> Result<(), StoreError> {
-        let key = keys::unqueued_event(tenant, id);
-        self.table.write(Write::Delete { key, only_if: Vec::new() }).await.map(drop)
-    }
-
-    /// Work of all tenants that was due by an instant: some of one shard, the longest due first.
-    pub(crate) async fn due_work(
-        &self,
-        shard: u8,
-        until: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<(TenantId, DueWork)>, StoreError> {
-        let query = Query {
-            index: Index::Attention,
-            to: Some(format!("{}#~", keys::millis(until))),
-            ..keys::partition(keys::lookups::due(shard), limit, None)
-        };
-        let page = self.table.query(&query).await?;
-        Ok(page.items.iter().filter_map(|(_, item)| due_work(item)).collect())
-    }
-
-    /// When sweep-due has something to do next, of the due index or to tell a tenant of failures; it may be overdue.
-    ///
-    /// # Errors
-    /// When an index cannot be read.
-    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let first = (0..keys::DUE_SHARDS).map(|shard| async move {
-            let query = Query {
-                index: Index::Attention,
-                ..keys::partition(keys::lookups::due(shard), 1, None)
-            };
-            let page = self.table.query(&query).await?;
-            Ok(page.items.first().and_then(|(_, item)| listed_due_at(item)))
-        });
-        let first: Vec<Option<Timestamp>> = futures_util::future::try_join_all(first).await?;
-        let notice = self.next_failure_notice().await?;
-        Ok(first.into_iter().flatten().chain(notice).min())
-    }
 }
 
 /// The partitions of a large event's list.
 fn spread(tenant: &TenantId, event: &EventId) -> impl Iterator<Item = String> {
     (0..keys::EVENT_SHARDS).map(|shard| keys::spread_deliveries_of(tenant, event, shard))
-}
-
-/// What sweep-due has to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum DueWork {
-    /// A delivery whose wait is over.
-    Delivery(DeliveryId),
-    /// An event that could not be queued.
-    Event(EventId),
-}
-
-fn listed_due_at(item: &Item) -> Option<Timestamp> {
-    let sort = item.get(Index::Attention.attributes().1)?.as_str()?;
-    Timestamp::from_millisecond(sort.split('#').next()?.parse().ok()?).ok()
-}
-
-fn due_work(item: &Item) -> Option<(TenantId, DueWork)> {
-    let sort = item.get(Index::Attention.attributes().1)?.as_str()?;
-    let mut parts = sort.splitn(3, '#').skip(1);
-    let (tenant, id) = (parts.next()?.parse().ok()?, parts.next()?);
-    let work = match id.parse() {
-        Ok(delivery) => DueWork::Delivery(delivery),
-        Err(_) => DueWork::Event(id.to_owned().try_into().ok()?),
-    };
-    Some((tenant, work))
 }
 
 /// A conflict with one's own write, repeated by the client library after its answer was lost, is no conflict.

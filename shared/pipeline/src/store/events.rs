@@ -67,16 +67,18 @@ impl Pipeline {
         self.table.get(&keys::event_plan(tenant, id)).await?.map(from_item).transpose()
     }
 
-    /// How far an event is: its plan, and how its audience was cut. A moment old.
+    /// How far an event is: its plan, how its audience was cut, and whether it was taken back. A moment old.
     pub(crate) async fn event_progress(
         &self,
         tenant: &TenantId,
         id: &EventId,
-    ) -> Result<(Option<EventPlan>, Option<Cut>), StoreError> {
-        let keys = [keys::event_plan(tenant, id), keys::event_cut(tenant, id)];
+    ) -> Result<(Option<EventPlan>, Option<Cut>, bool), StoreError> {
+        let keys =
+            [keys::event_plan(tenant, id), keys::event_cut(tenant, id), keys::event_cancelled(tenant, id)];
         let mut items = self.table.get_many(&keys).await?.into_iter();
         let plan = items.next().flatten().map(from_item).transpose()?;
-        Ok((plan, items.next().flatten().map(from_item).transpose()?))
+        let cut = items.next().flatten().map(from_item).transpose()?;
+        Ok((plan, cut, items.next().flatten().is_some()))
     }
 
     /// Into how many parts a large event's audience was cut; none while it is not, or when it is small.

@@ -1,12 +1,13 @@
 //! The in-app feed: a recipient's items and, beside them, how many are unread.
 
-use carillon_domain::{Delivery, EventType, Priority, RecipientKey, Rendered, TenantId, Timestamp};
+use carillon_domain::{Delivery, EventType, Priority, RecipientKey, Rendered, State, TenantId, Timestamp};
 use jiff::fmt::serde::timestamp::millisecond::{optional as optional_ms, required as ms};
 use serde::{Deserialize, Serialize};
 
-use super::deliveries::delivery_item;
+use super::deliveries::{change, delivery_item};
 use super::{from_item, keys, to_item};
 use crate::context::Pipeline;
+use crate::deliver::ended;
 use crate::ports::{Check, StoreError, TransactError, Write};
 
 /// An item of the feed.
@@ -49,6 +50,45 @@ impl Pipeline {
         delivery: &Delivery,
         message: &Rendered,
     ) -> Result<Option<Delivery>, StoreError> {
+        let [item, unread] = self.feed_writes(tenant, delivery, message)?;
+        let made = Write::Put {
+            key: keys::delivery(tenant, &delivery.id),
+            item: delivery_item(tenant, delivery)?,
+            only_if: vec![Check::Absent],
+        };
+        match self.table.transact(vec![made, item, unread]).await {
+            Ok(()) => Ok(None),
+            Err(TransactError::Conflict { found: Some(found), .. }) => Ok(Some(from_item(found)?)),
+            Err(TransactError::Conflict { found: None, .. }) => Err(StoreError::Conflict(None)),
+            Err(TransactError::Store(error)) => Err(error),
+        }
+    }
+
+    /// Puts an in-app delivery that was held into the feed. Answers whether it was still held.
+    pub(crate) async fn put_held_in_app(
+        &self,
+        tenant: &TenantId,
+        held: &Delivery,
+        message: &Rendered,
+    ) -> Result<bool, StoreError> {
+        let [item, unread] = self.feed_writes(tenant, held, message)?;
+        let mut delivered = ended(held, State::Delivered, self.now());
+        delivered.rev += 1;
+        let moved = change(tenant, held, &delivered)?;
+        match self.table.transact(vec![moved, item, unread]).await {
+            Ok(()) => Ok(true),
+            Err(TransactError::Conflict { .. }) => Ok(false),
+            Err(TransactError::Store(error)) => Err(error),
+        }
+    }
+
+    /// A delivery's item of the feed, and one more that is unread.
+    fn feed_writes(
+        &self,
+        tenant: &TenantId,
+        delivery: &Delivery,
+        message: &Rendered,
+    ) -> Result<[Write; 2], StoreError> {
         let Rendered::InApp { title, body, action_url } = message else {
             return Err(StoreError::Refused("only an in-app message goes to the feed".to_owned()));
         };
@@ -63,12 +103,7 @@ impl Pipeline {
             read_at: None,
         };
         let person = delivery.id.recipient();
-        let writes = vec![
-            Write::Put {
-                key: keys::delivery(tenant, &delivery.id),
-                item: delivery_item(tenant, delivery)?,
-                only_if: vec![Check::Absent],
-            },
+        Ok([
             Write::Put {
                 key: keys::inbox_item(tenant, person, delivery.created_at, delivery.id.event()),
                 item: to_item(&item)?,
@@ -81,13 +116,7 @@ impl Pipeline {
                 remove: Vec::new(),
                 only_if: Vec::new(),
             },
-        ];
-        match self.table.transact(writes).await {
-            Ok(()) => Ok(None),
-            Err(TransactError::Conflict { found: Some(found), .. }) => Ok(Some(from_item(found)?)),
-            Err(TransactError::Conflict { found: None, .. }) => Err(StoreError::Conflict(None)),
-            Err(TransactError::Store(error)) => Err(error),
-        }
+        ])
     }
 
     /// A page of a recipient's feed, the newest first, and where the next begins.

@@ -1,5 +1,7 @@
 //! Every key of the table is built here. Each carries the tenant, so that no query can be written without one; the
-//! exceptions are the look-ups at the end, which yield a tenant and nothing else.
+//! exceptions are [`lookups`], which yield a tenant, or keys bound to one.
+
+pub(crate) mod lookups;
 
 use carillon_domain::{
     Channel, DeliveryId, EventId, EventType, GroupName, JobId, RecipientId, RecipientKey, TemplateName, TenantId,
@@ -190,6 +192,21 @@ pub(crate) fn told(tenant: &TenantId, recipient: &RecipientKey, about: &str) -> 
     key(person(tenant, recipient), format!("TOLD#{about}"))
 }
 
+/// From when on a lane of a channel is free.
+pub(crate) fn pace(tenant: &TenantId, channel: Channel, lane: &str) -> Key {
+    key(format!("T#{tenant}#PACE"), format!("{channel}#{lane}"))
+}
+
+/// From when on an address may be written to again on a channel.
+pub(crate) fn pair_pace(tenant: &TenantId, channel: Channel, address_hash: &str) -> Key {
+    key(format!("T#{tenant}#A#{address_hash}"), format!("PACE#{channel}"))
+}
+
+/// What a tenant has stopped.
+pub(crate) fn switches(tenant: &TenantId) -> Key {
+    key(format!("T#{tenant}"), "SWITCHES")
+}
+
 /// A tenant's settings.
 pub(crate) fn settings(tenant: &TenantId) -> Key {
     key(format!("T#{tenant}"), "SETTINGS")
@@ -244,6 +261,11 @@ pub(crate) fn event(tenant: &TenantId, id: &EventId) -> Key {
 /// What became of an event: there is one once it has been planned.
 pub(crate) fn event_plan(tenant: &TenantId, id: &EventId) -> Key {
     key(format!("T#{tenant}#E#{id}"), "PLAN")
+}
+
+/// That an event was taken back.
+pub(crate) fn event_cancelled(tenant: &TenantId, id: &EventId) -> Key {
+    key(format!("T#{tenant}#E#{id}"), "CANCELLED")
 }
 
 /// A note that an event is stored and could not be queued.
@@ -371,54 +393,4 @@ pub(crate) fn day(tenant: &TenantId, what: Logged, day: i64, shard: u8) -> Strin
 /// The day an instant lies in.
 pub(crate) fn day_of(at: Timestamp) -> i64 {
     at.as_second().div_euclid(86_400)
-}
-
-/// Look-ups that are made before the tenant is known. Each yields a tenant, or keys bound to one.
-pub(crate) mod lookups {
-    use super::{Key, Query, TenantId, key, partition};
-
-    /// An API key by its hash.
-    pub(crate) fn api_key(hash: &str) -> Key {
-        key(format!("KEY#{hash}"), "KEY")
-    }
-
-    /// That a tenant has a number in a WhatsApp business account.
-    pub(crate) fn business_account(waba: &str, tenant: &TenantId) -> Key {
-        key(format!("WABA#{waba}"), tenant.as_str())
-    }
-
-    /// The tenants with a number in a WhatsApp business account.
-    pub(crate) fn tenants_of_business_account(waba: &str) -> Query {
-        partition(format!("WABA#{waba}"), 1_000, None)
-    }
-
-    /// The tenant of a WhatsApp phone-number id.
-    pub(crate) fn phone_number(phone_number_id: &str) -> Key {
-        key(format!("PHONE_NUMBER#{phone_number_id}"), "TENANT")
-    }
-
-    /// One shard of the work of all tenants that is due at some time.
-    pub(crate) fn due(shard: u8) -> String {
-        format!("DUE#{shard}")
-    }
-
-    /// One shard of what failed, of all tenants.
-    pub(crate) fn failed(shard: u8) -> String {
-        format!("FAILED#{shard}")
-    }
-
-    /// Up to when the failures of all tenants have been looked at.
-    pub(crate) fn failures_looked_at() -> Key {
-        key("FAILED".to_owned(), "LOOKED_AT")
-    }
-
-    /// The partition of a dead letter of which nobody can say whose it was.
-    pub(super) fn ownerless_dead_letter(id: &str) -> String {
-        format!("OWNERLESS#X#{id}")
-    }
-
-    /// The list of those dead letters.
-    pub(crate) fn ownerless_dead_letters() -> String {
-        "OWNERLESS#DEAD_LETTERS".to_owned()
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use carillon_domain::pacing::ChannelPace;
 use carillon_domain::{Channel, InDoubtSettings, Preferences, RetrySchedule, TenantId};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,9 @@ pub struct Settings {
     /// How failed calls are repeated, by channel; the default schedule for those that are not named.
     #[serde(default)]
     pub retry: BTreeMap<Channel, RetrySchedule>,
+    /// How fast each channel sends, where the deployment paces; the provider's default for those that are not named.
+    #[serde(default)]
+    pub pacing: BTreeMap<Channel, ChannelPace>,
 }
 
 impl Settings {

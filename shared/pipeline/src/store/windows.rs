@@ -2,11 +2,14 @@
 //! under the keyed hash of the address, beside its suppression; no address is stored.
 
 use carillon_domain::keyword::Keyword;
-use carillon_domain::{Address, Channel, DeliveryId, Recipient, TenantId, Timestamp, window};
+use carillon_domain::{
+    Address, Channel, DeliveryId, Recipient, RecipientKey, TemplateVersion, TenantId, Timestamp, window,
+};
 use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond::{optional as optional_ms, required as ms};
 use serde::{Deserialize, Serialize};
 
+use super::directory::StoredRecipient;
 use super::{from_item, keys, to_item};
 use crate::context::Pipeline;
 use crate::ports::{Check, Item, Key, StoreError, Write};
@@ -69,6 +72,34 @@ impl Pipeline {
     /// The keys of the windows between a number and some addresses, for a read of many things.
     pub(crate) fn window_keys(&self, tenant: &TenantId, number: &str, addresses: &[Address]) -> Vec<Key> {
         addresses.iter().filter_map(|address| self.window_key(tenant, number, address)).collect()
+    }
+
+    /// For each of these people whether their WhatsApp window is open. Asks only for a template to which it matters.
+    pub(crate) async fn open_windows(
+        &self,
+        tenant: &TenantId,
+        template: &TemplateVersion,
+        people: &[(RecipientKey, Option<StoredRecipient>)],
+    ) -> Result<Vec<bool>, StoreError> {
+        let mut parts = template.template.locales.values();
+        if !parts.any(|parts| parts.whatsapp.as_ref().is_some_and(|part| part.text.is_some())) {
+            return Ok(vec![false; people.len()]);
+        }
+        let Some(number) = self.whatsapp_number(tenant).await? else { return Ok(vec![false; people.len()]) };
+        let (mut keys, mut whose) = (Vec::new(), Vec::new());
+        for (i, (_, person)) in people.iter().enumerate() {
+            let written_from = person.as_ref().map(|p| addresses(&p.recipient)).unwrap_or_default();
+            for key in self.window_keys(tenant, &number, &written_from) {
+                keys.push(key);
+                whose.push(i);
+            }
+        }
+        let (now, mut open) = (self.now(), vec![false; people.len()]);
+        // A moment old is soon enough: what is closed then goes as a template, or is looked at again when it is held.
+        for (i, item) in whose.into_iter().zip(self.table.get_many(&keys).await?) {
+            open[i] |= window::is_open(until_of(item)?, now);
+        }
+        Ok(open)
     }
 
     /// When the window between a number and a person closes, by any of their addresses; as of now.

@@ -1,6 +1,7 @@
 //! What a handler answers, before it is an HTTP response.
 
 use carillon_domain::Problem;
+use carillon_pipeline::jobs::Worked;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
@@ -33,6 +34,15 @@ impl Answer {
     #[must_use]
     pub fn put(new: bool, body: &Value) -> Self {
         Self::json(if new { 201 } else { 200 }, body)
+    }
+
+    /// 200 with the result of what was small, 202 with a job else.
+    #[must_use]
+    pub fn worked(worked: Worked) -> Self {
+        match worked {
+            Worked::AtOnce(result) => Self::ok(&result),
+            Worked::AsJob(id) => Self::json(202, &json!({"job_id": id})).at(format!("/v1/jobs/{id}")),
+        }
     }
 
     /// 204.

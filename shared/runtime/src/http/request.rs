@@ -187,4 +187,12 @@ impl Request {
             Problem::new(ProblemKind::Malformed, detail)
         })
     }
+
+    /// The body as JSON; an empty object when there is no body.
+    ///
+    /// # Errors
+    /// As for [`Self::json`].
+    pub fn json_or_nothing(&self) -> Result<Value, Problem> {
+        if self.body.is_empty() { Ok(Value::Object(serde_json::Map::new())) } else { self.json(&[]) }
+    }
 }

@@ -113,9 +113,10 @@ fn with_a_block(html: &str) -> String {
         writeln!(rules, ".c{n} {{ {style} }}").unwrap();
         (rest, n) = (after, n + 1);
     }
-    let html = out + rest;
+    let html = (out + rest).replace("{%-", "{%");
     let html = replaced(&replaced(&html, "{{", "}}", "{{ v }}"), "{% set", "%}", "{% set s = v %}");
-    let html = replaced(&replaced(&html, "{% if", "%}", "{% if f %}"), "{% for", "%}", "{% for i in l %}");
+    let html = replaced(&replaced(&html, "{% if", "%}", "{% if f %}"), "{% elif", "%}", "{% elif l %}");
+    let html = replaced(&html, "{% for", "%}", "{% for i in l %}");
     html.replace("</head>", &format!("<style>\n{rules}</style></head>"))
 }
 

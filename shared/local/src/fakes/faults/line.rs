@@ -149,7 +149,7 @@ impl Wire {
         let mut faults = switch.faults.subscribe();
         let down = Box::pin(async move {
             if faults.wait_for(|faults| faults.down).await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         });
         Self { stream, cut, down, switch }
