@@ -32,7 +32,7 @@ pub struct Switch {
     value: Option<String>,
 
     /// What becomes of what is stopped: it waits, or it is never sent.
-    #[arg(long, default_value = "hold", requires = "stop", value_parser = modes())]
+    #[arg(long, default_value = "hold", requires = "stop", conflicts_with = "go", value_parser = modes())]
     mode: String,
 }
 

@@ -29,6 +29,7 @@ from packages import package
 STACK = "carillon"
 REGION = "us-east-1"
 CODE_BUCKET = "code"
+TEMPLATE_KEY = "template.json"
 BINARIES = Path(os.environ.get("CARILLON_BINARIES", ROOT / "target" / "debug"))
 STARTS_WITHIN_S = 30
 DEPLOYS_WITHIN_S = 60
@@ -143,10 +144,12 @@ class EmulatedAws:
     def _deploy(self):
         body = template.load(CODE_BUCKET)
         self._upload(template.functions(body))
+        self.client("s3").put_object(Bucket=CODE_BUCKET, Key=TEMPLATE_KEY, Body=json.dumps(body).encode())
         cloudformation = self.client("cloudformation")
         cloudformation.create_stack(
             StackName=STACK,
-            TemplateBody=json.dumps(body),
+            # As sam does: a body in the call itself may have 51,200 bytes.
+            TemplateURL=f"{self.url}/{CODE_BUCKET}/{TEMPLATE_KEY}",
             Parameters=[
                 {"ParameterKey": "GraphUrl", "ParameterValue": self.graph.url},
                 {"ParameterKey": "LogLevel", "ParameterValue": "debug"},

@@ -70,14 +70,14 @@ impl Dev {
     pub async fn with_pack(&self, pack: &str, people: &[Value]) {
         let applied = run(self, &["apply", pack]).await;
         assert_eq!(applied.code, Some(0), "{applied:?}");
-        let mut lines = String::new();
-        for person in people {
+        let line = |person: &Value| {
             let mut line = person.clone();
             if let Some(fields) = line.as_object_mut() {
                 fields.remove("groups");
             }
-            lines.push_str(&format!("{line}\n"));
-        }
+            line.to_string()
+        };
+        let lines = people.iter().map(line).collect::<Vec<_>>().join("\n");
         let key = self.cloud.ready().admin_key.clone();
         let imported = run_with(self, &key, &["recipients", "import", "-"], &lines).await;
         assert_eq!(imported.code, Some(0), "{imported:?}");

@@ -1,8 +1,6 @@
 //! The commands that set a tenant up and judge it, as the real binary against a cloud: what they print, and their exit
 //! codes. H40-H46, H51-H53, I26, R27, R28, E26.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, saying why")]
-
 use std::process::Command;
 
 use carillon_tests::command::{run, run_json, run_with};

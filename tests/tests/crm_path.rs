@@ -342,8 +342,8 @@ async fn a_test_order_is_sent_to_a_group_and_shows_its_messages() {
     let dev = crm().await;
     let data =
         r#"{"order_number": "TEST-001", "customer_name": "Test Customer", "total_amount": "USD 100.00"}"#;
-    let send = ["send", "test.order", "--template", "hanna_new_order_created", "--channel", "whatsapp"];
-    let mut arguments = send.to_vec();
+    let mut arguments =
+        vec!["send", "test.order", "--template", "hanna_new_order_created", "--channel", "whatsapp"];
     arguments.extend(["--group", "System Admins", "--data", data, "--wait"]);
     let sent = run(&dev, &arguments).await;
     assert_eq!(sent.code, Some(0), "{sent:?}");

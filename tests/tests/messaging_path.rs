@@ -1,8 +1,6 @@
 //! The path that a messaging platform's notices about itself walk, on the pack `messaging`: a check that fails and a problem
 //! that is reported reach the administrators with their severity; nobody and nothing is without a tenant. E14-E19, E25, E26.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, saying why")]
-
 use carillon_tests::command::{run, run_json, run_with};
 use carillon_tests::{Client, Dev};
 use serde_json::{Value, json};
@@ -193,11 +191,9 @@ async fn nobody_and_no_notice_is_without_a_tenant() {
 async fn numbers_are_normalised_in_bulk_with_a_report() {
     let dev = platform().await;
     let written = ["(202) 555-0131", "12025550132", "+1 202-555-0133"];
-    let lines: String = written
-        .iter()
-        .enumerate()
-        .map(|(i, phone)| format!("{}\n", json!({"id": format!("p-{i}"), "name": "P", "phone": phone})))
-        .collect();
+    let person =
+        |(i, phone): (usize, &&str)| json!({"id": format!("p-{i}"), "name": "P", "phone": phone}).to_string();
+    let lines = written.iter().enumerate().map(person).collect::<Vec<_>>().join("\n");
     let key = dev.cloud.ready().admin_key.clone();
     let imported = run_with(&dev, &key, &["recipients", "import", "-"], &lines).await;
     let all = imported.code == Some(0);

@@ -1,8 +1,6 @@
 //! `carillon test-templates`, as the real binary against a cloud: with `--to` it sends every template of a pack to one
 //! recipient and says what became of each message. R27, R28.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on ends here, saying why")]
-
 use carillon_tests::Dev;
 use carillon_tests::command::{run, run_json};
 use carillon_tests::stand_in::{StandIn, refused, taken};

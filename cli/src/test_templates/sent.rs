@@ -215,13 +215,14 @@ fn done(sent: &[Sent], recipient: &str) -> Done {
         let mut line = format!("{channel}: {sent} sent, {delivered} delivered, {failed} failed");
         for (count, word) in [(skipped, "skipped"), (open, "still waiting")] {
             if *count > 0 {
-                line.push_str(&format!(", {count} {word}"));
+                line = format!("{line}, {count} {word}");
             }
         }
-        text.push_str(&format!("{line}\n"));
+        text.push_str(&line);
+        text.push('\n');
     }
     let templates: BTreeSet<&str> = sent.iter().map(|s| s.template.as_str()).collect();
-    text.push_str(&format!("{} to {}", counted(templates.len(), "template"), quoted(recipient)));
+    text = format!("{text}{} to {}", counted(templates.len(), "template"), quoted(recipient));
     let items: Vec<Value> = sent
         .iter()
         .map(|s| {

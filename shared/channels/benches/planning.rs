@@ -41,11 +41,16 @@ fn inline_html() -> String {
     )
 }
 
-/// The same with a `<style>` block, which is inlined at each rendering.
+/// The same with a `<style>` block, which is worked into the template once.
 fn block_html() -> String {
     inline_html()
         .replace(&format!(" style=\"{CELL}\""), "")
         .replace("<title>", &format!("<style>td {{ {CELL} }}</style><title>"))
+}
+
+/// The same with a class from the data, so that the block is inlined at each rendering.
+fn late_html() -> String {
+    block_html().replace("<table role", "<table class=\"{{ data.customer_name }}\" role")
 }
 
 fn template(html: &str) -> TemplateVersion {
@@ -91,8 +96,15 @@ fn measure(bencher: Bencher<'_, '_>, html: &str, channels: &[&str]) {
     let mut next = people.iter().cycle();
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| -> Vec<Planned> {
         let (id, key, person) = next.next().unwrap();
-        let reader =
-            Reader { id, key, person, preferences: &preferences, suppressed: &[], told_before: false, window_open: false };
+        let reader = Reader {
+            id,
+            key,
+            person,
+            preferences: &preferences,
+            suppressed: &[],
+            told_before: false,
+            window_open: false,
+        };
         let planned = plan(&terms, &renderer, &reader, now);
         assert!(planned.iter().all(|p| p.send.is_some()), "{planned:?}");
         planned
@@ -122,4 +134,9 @@ fn whatsapp_alone(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 200, sample_size = 50)]
 fn three_channels_with_a_style_block(bencher: Bencher<'_, '_>) {
     measure(bencher, &block_html(), &["whatsapp", "email", "in_app"]);
+}
+
+#[divan::bench(sample_count = 200, sample_size = 50)]
+fn three_channels_with_a_style_block_that_hangs_on_data(bencher: Bencher<'_, '_>) {
+    measure(bencher, &late_html(), &["whatsapp", "email", "in_app"]);
 }

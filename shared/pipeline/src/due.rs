@@ -148,18 +148,17 @@ impl Pipeline {
                 .map_or_else(Swept::default, |(_, swept)| swept));
         }
         if let Some(mode) = self.switches(tenant).await?.stop((&before).into()) {
-            let (stopped, swept) = stopped(&before, next, mode, now);
+            let (stopped, swept) = stopped(&before, &next, mode, now);
             let moved = self.moved(tenant, before, stopped, swept).await?;
             return Ok(moved.map_or_else(Swept::default, |(_, swept)| swept));
         }
         match self.reproduce_to_send(tenant, &before).await? {
             Reproduced::Unwanted(reason) => {
-                // What may have been sent already has not been skipped.
-                let state = match before.state {
-                    State::InDoubt => State::Failed(reason),
-                    _ => State::Skipped(reason),
+                // What may have been sent already is neither skipped nor failed: a receipt can still say what it is.
+                let (state, swept) = match before.state {
+                    State::InDoubt => (State::Parked, Swept { parked: 1, ..Swept::default() }),
+                    _ => (State::Skipped(reason), Swept { ended: 1, ..Swept::default() }),
                 };
-                let swept = Swept { ended: 1, ..Swept::default() };
                 let gone = ended(&before, state, now);
                 Ok(self
                     .moved(tenant, before, gone, swept)
@@ -224,12 +223,12 @@ impl Pipeline {
 }
 
 /// What becomes of a delivery that would go on as `next` and is stopped by a kill switch.
-fn stopped(before: &Delivery, next: Delivery, mode: SwitchMode, now: Timestamp) -> (Delivery, Swept) {
+fn stopped(before: &Delivery, next: &Delivery, mode: SwitchMode, now: Timestamp) -> (Delivery, Swept) {
     let reason = PlainReason::SwitchedOff.into();
     let state = match mode {
         SwitchMode::Hold => {
             let held_until = Some(plus(now, LOOK_AGAIN_AT_SWITCH));
-            let held = Delivery { held_until, ..ended(&next, State::Held(HeldReason::SwitchedOff), now) };
+            let held = Delivery { held_until, ..ended(next, State::Held(HeldReason::SwitchedOff), now) };
             return (held, Swept { held: 1, ..Swept::default() });
         }
         // What may have been sent already has not been skipped.

@@ -196,12 +196,11 @@ impl Pipeline {
             return Ok(None);
         }
         let pace = self.channel_pace(tenant, channel).await?;
-        let Some((every_s, pace)) = pace.and_then(|pace| Some((pace.pair_every_s?, pace))) else {
-            return Ok(None);
-        };
+        let counted = pace.and_then(|pace| Some((pace.pair_every_s?, pace.pair_burst.unwrap_or(PAIR_BURST))));
+        let Some((seconds, burst)) = counted else { return Ok(None) };
         let Some(hash) = self.address_hash(tenant, channel, to) else { return Ok(None) };
-        let (now_us, every_us) = (self.now().as_microsecond(), i64::from(every_s) * 1_000_000);
-        let most_us = now_us + every_us * i64::from(pace.pair_burst.unwrap_or(PAIR_BURST));
+        let (now_us, every_us) = (self.now().as_microsecond(), i64::from(seconds) * 1_000_000);
+        let most_us = now_us + every_us * i64::from(burst);
         let after = |free_us: Option<i64>| free_us.unwrap_or(now_us).max(now_us) + every_us;
         // Full: the clock stays as it is.
         let next = |free_us: Option<i64>| match free_us {

@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::json;
 
 use crate::calls::Asked;
-use crate::world::{SECRET, World};
+use crate::world::{SECRET, TODAY, World};
 use crate::{told, unchanged};
 
 const PEOPLE: &[&str] = &["amber-ada", "amber-bo", "birch-ada", "birch-bo", "u-1", "u-2", "nobody"];
@@ -112,10 +112,13 @@ fn search(event: String, letter: String) -> impl Strategy<Value = Asked> {
     (select(sought.to_vec()), select(PEOPLE), select(TYPES), 0..7_u8).prop_map(
         move |(sought, id, event_type, how)| match how {
             0 => Asked::json("POST", "/v1/recipients/search", &json!({"query": sought})),
-            1 => Asked::bare("GET", format!("/v1/deliveries?recipient={id}&event_type={event_type}")),
+            1 => Asked::bare(
+                "GET",
+                format!("/v1/deliveries?recipient={id}&event_type={event_type}&from={TODAY}"),
+            ),
             2 => Asked::bare("GET", format!("/v1/events/{event}/explain?recipient={id}")),
             3 => Asked::bare("GET", format!("/v1/inbox?recipient={id}")),
-            4 => Asked::bare("GET", format!("/v1/events?type={event_type}")),
+            4 => Asked::bare("GET", format!("/v1/events?type={event_type}&from={TODAY}")),
             5 => Asked::json("POST", "/v1/dead-letters/redrive", &json!({"filter": {"ids": [letter]}})),
             _ => Asked::json(
                 "POST",
@@ -166,7 +169,9 @@ fn no_mixture_of_ids_shows_or_changes_what_is_another_tenants() {
     });
     assert!(ran.is_ok(), "{ran:?}");
     runtime.block_on(until("all that B posted is planned", async || {
-        let events = world.b.get("/v1/events?limit=200").await.body["items"].as_array().cloned()?;
+        let events = world.b.get(&format!("/v1/events?limit=200&from={TODAY}")).await.body["items"]
+            .as_array()
+            .cloned()?;
         events.iter().all(|event| event["planned"].is_u64()).then_some(())
     }));
     runtime.block_on(async { unchanged(&before, &world.everything_of_a(&document).await, "all of it") });

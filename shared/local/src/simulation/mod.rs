@@ -55,6 +55,9 @@ pub struct Outcome {
     pub calls: usize,
     /// The states that deliveries were in, with their reasons.
     pub states: BTreeSet<String>,
+    /// Deliveries that stay `pending` until a person retries them: a fan-out that was frozen wrote them and died. Not a
+    /// breach, and to be told by sweep-health.
+    pub stuck: usize,
     /// How often each fault struck.
     pub faults: BTreeMap<Fault, u64>,
     /// What happened, in plain words, when it was asked for.
@@ -102,6 +105,7 @@ impl Player {
             steps: 0,
             calls: 0,
             states: BTreeSet::new(),
+            stuck: 0,
             faults: BTreeMap::new(),
             story: Vec::new(),
         })
@@ -149,6 +153,7 @@ async fn run(seed: u64, options: Options, table: Arc<dyn Table>, shared: Shared)
         steps: core.story.steps(),
         calls: core.watch.deliveries.values().map(|seen| seen.calls.len()).sum(),
         states: core.watch.states.clone(),
+        stuck: core.watch.stuck,
         faults: core.struck().clone(),
         story: core.story.take_lines(),
     }

@@ -65,7 +65,10 @@ impl SimProvider {
             let refusal = self.refusal(token);
             sim.turn((50, 800), &what).await;
             sim.may_be_killed(Fault::KilledAfter, &what).await;
-            watch::answered(&mut sim.core(), token);
+            // What may have been sent is no answer.
+            if refusal.meaning.class != RefusalClass::Ambiguous {
+                watch::answered(&mut sim.core(), token);
+            }
             return Answer::Refused(refusal);
         }
         let message_id = self.accept(token);

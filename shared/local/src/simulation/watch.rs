@@ -71,6 +71,8 @@ pub(super) struct Seen {
     pub(super) calls: Vec<Made>,
     /// Kinds of receipts that were recorded.
     pub(super) receipts: BTreeSet<ReceiptKind>,
+    /// Who made it.
+    pub(super) by: TaskId,
     /// The calls that had been made when it was last taken back: its tries begin anew.
     before_revival: u32,
 }
@@ -106,6 +108,8 @@ pub(super) struct Watch {
     pub(super) wishes: Vec<(Wish, i64)>,
     /// When the table next has something due, by the item it belongs to.
     pub(super) due: BTreeMap<Key, i64>,
+    /// Deliveries that only a person can move on; sweep-health has to tell of them.
+    pub(super) stuck: usize,
     /// The states that deliveries were in.
     pub(super) states: BTreeSet<String>,
     breach: Option<String>,
@@ -202,12 +206,14 @@ fn delivery_written(core: &mut Core, before: Option<Delivery>, after: Delivery) 
         (None, Some(_)) => watch.must(false, || format!("{} was made twice", short(&id))),
         (None, None) => watch.must(after.rev == 1, || format!("{} begins with a later write", short(&id))),
     }
-    let (calls, receipts, mut before_revival) =
-        seen.map_or_else(Default::default, |seen| (seen.calls, seen.receipts, seen.before_revival));
+    let (calls, receipts, mut before_revival, by) = seen.map_or_else(
+        || (Vec::new(), BTreeSet::new(), 0, task),
+        |seen| (seen.calls, seen.receipts, seen.before_revival, seen.by),
+    );
     if before.is_some_and(|before| before.revived != after.revived) {
         before_revival = after.calls;
     }
-    let seen = Seen { now: after, calls, receipts, before_revival };
+    let seen = Seen { now: after, calls, receipts, before_revival, by };
     let claims_to_be_sent =
         matches!(seen.now.state.kind(), StateKind::Sent | StateKind::Delivered | StateKind::Read);
     if claims_to_be_sent && seen.now.channel != Channel::InApp {

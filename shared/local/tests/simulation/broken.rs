@@ -4,7 +4,7 @@
 use carillon_local::simulation::{Mutation, Options, Player};
 
 /// Within so many seeds each broken build is found.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 800;
 
 fn is_found(mutation: Mutation, word: &str) {
     let player = Player::make().unwrap();
@@ -31,14 +31,14 @@ macro_rules! broken {
 
 broken! {
     a_table_that_ignores_revisions_is_found: RevisionsIgnored, "another write is lost";
-    a_table_that_ignores_absence_is_found: AbsenceIgnored, "";
+    a_table_that_ignores_absence_is_found: AbsenceIgnored, "another write is lost";
     a_claim_that_is_not_written_is_found: ClaimNotWritten, "not recorded before";
-    a_result_that_is_not_written_is_found: ResultNotWritten, "";
-    an_event_that_is_not_written_is_found: EventNotWritten, "";
-    leases_that_are_ignored_are_found: LeasesIgnored, "";
+    a_result_that_is_not_written_is_found: ResultNotWritten, "is lost";
+    an_event_that_is_not_written_is_found: EventNotWritten, "there is no event";
+    leases_that_are_ignored_are_found: LeasesIgnored, "is made while it is";
     an_expiry_that_is_ignored_is_found: ExpiryIgnored, "after it expired";
     a_provider_client_that_repeats_is_found: ProviderRepeats, "is made twice";
-    a_message_deleted_before_its_work_is_found: DeletedBeforeWork, "";
+    a_message_deleted_before_its_work_is_found: DeletedBeforeWork, "never planned";
     receipts_that_miss_their_delivery_are_found: ReceiptsUnmatched, "misses its delivery";
     a_resend_that_is_not_counted_is_found: ResendsNotCounted, "not counted";
     parking_that_is_ignored_is_found: ParkingIgnored, "policy that forbids it";

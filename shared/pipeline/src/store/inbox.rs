@@ -50,7 +50,7 @@ impl Pipeline {
         delivery: &Delivery,
         message: &Rendered,
     ) -> Result<Option<Delivery>, StoreError> {
-        let [item, unread] = self.feed_writes(tenant, delivery, message)?;
+        let [item, unread] = feed_writes(tenant, delivery, message)?;
         let made = Write::Put {
             key: keys::delivery(tenant, &delivery.id),
             item: delivery_item(tenant, delivery)?,
@@ -71,7 +71,7 @@ impl Pipeline {
         held: &Delivery,
         message: &Rendered,
     ) -> Result<bool, StoreError> {
-        let [item, unread] = self.feed_writes(tenant, held, message)?;
+        let [item, unread] = feed_writes(tenant, held, message)?;
         let mut delivered = ended(held, State::Delivered, self.now());
         delivered.rev += 1;
         let moved = change(tenant, held, &delivered)?;
@@ -80,43 +80,6 @@ impl Pipeline {
             Err(TransactError::Conflict { .. }) => Ok(false),
             Err(TransactError::Store(error)) => Err(error),
         }
-    }
-
-    /// A delivery's item of the feed, and one more that is unread.
-    fn feed_writes(
-        &self,
-        tenant: &TenantId,
-        delivery: &Delivery,
-        message: &Rendered,
-    ) -> Result<[Write; 2], StoreError> {
-        let Rendered::InApp { title, body, action_url } = message else {
-            return Err(StoreError::Refused("only an in-app message goes to the feed".to_owned()));
-        };
-        let item = InboxItem {
-            id: delivery.id.clone(),
-            title: title.clone(),
-            body: body.clone(),
-            event_type: delivery.event_type.clone(),
-            priority: delivery.priority,
-            action_url: action_url.clone(),
-            created_at: delivery.created_at,
-            read_at: None,
-        };
-        let person = delivery.id.recipient();
-        Ok([
-            Write::Put {
-                key: keys::inbox_item(tenant, person, delivery.created_at, delivery.id.event()),
-                item: to_item(&item)?,
-                only_if: Vec::new(),
-            },
-            Write::Update {
-                key: keys::inbox(tenant, person),
-                set: Vec::new(),
-                add: vec![("unread".to_owned(), 1)],
-                remove: Vec::new(),
-                only_if: Vec::new(),
-            },
-        ])
     }
 
     /// A page of a recipient's feed, the newest first, and where the next begins.
@@ -141,4 +104,36 @@ impl Pipeline {
             self.table.get(&keys::inbox(tenant, recipient)).await?.map(from_item).transpose()?;
         Ok(head.unwrap_or_default().unread)
     }
+}
+
+/// A delivery's item of the feed, and one more that is unread.
+fn feed_writes(tenant: &TenantId, delivery: &Delivery, message: &Rendered) -> Result<[Write; 2], StoreError> {
+    let Rendered::InApp { title, body, action_url } = message else {
+        return Err(StoreError::Refused("only an in-app message goes to the feed".to_owned()));
+    };
+    let item = InboxItem {
+        id: delivery.id.clone(),
+        title: title.clone(),
+        body: body.clone(),
+        event_type: delivery.event_type.clone(),
+        priority: delivery.priority,
+        action_url: action_url.clone(),
+        created_at: delivery.created_at,
+        read_at: None,
+    };
+    let person = delivery.id.recipient();
+    Ok([
+        Write::Put {
+            key: keys::inbox_item(tenant, person, delivery.created_at, delivery.id.event()),
+            item: to_item(&item)?,
+            only_if: Vec::new(),
+        },
+        Write::Update {
+            key: keys::inbox(tenant, person),
+            set: Vec::new(),
+            add: vec![("unread".to_owned(), 1)],
+            remove: Vec::new(),
+            only_if: Vec::new(),
+        },
+    ])
 }
