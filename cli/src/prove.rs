@@ -46,14 +46,14 @@ fn proved(json: Value) -> Done {
     );
     for (state, n) in json["states"].as_object().into_iter().flatten() {
         // Writing to a String does not fail.
-        write!(text, "  {state:<10} {n}\n").unwrap_or_default();
+        writeln!(text, "  {state:<10} {n}").unwrap_or_default();
     }
     let faults = json["faults"].as_array().cloned().unwrap_or_default();
     for fault in &faults {
-        write!(text, "event {}: {}\n", field(fault, "event_id"), field(fault, "what")).unwrap_or_default();
+        writeln!(text, "event {}: {}", field(fault, "event_id"), field(fault, "what")).unwrap_or_default();
     }
     if let Some(more) = json["more_faults"].as_u64() {
-        write!(text, "and {more} more\n").unwrap_or_default();
+        writeln!(text, "and {more} more").unwrap_or_default();
     }
     let balanced = json["balanced"] == true;
     text.push_str(if balanced { "everything adds up" } else { "it does not add up" });

@@ -9,6 +9,7 @@
 pub mod command;
 pub mod document;
 pub mod load;
+pub mod parsers;
 pub mod stand_in;
 
 use std::time::{Duration, Instant};

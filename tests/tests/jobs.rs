@@ -1,6 +1,8 @@
 //! Long work by HTTP: what is small is answered at once, what is large becomes a job that can be followed to the same
 //! result, by its own tenant only, and that no repeated queue message disturbs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, saying why")]
+
 use carillon_pipeline::ports::Queue;
 use carillon_tests::{Client, Dev, until};
 use serde_json::{Value, json};

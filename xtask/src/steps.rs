@@ -34,6 +34,9 @@ pub enum Outcome {
 /// The version of cargo-deny that deny.toml is written for.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
+/// The fuzzer that the long run installs.
+const CARGO_FUZZ: &str = "cargo-fuzz@0.13.1";
+
 /// Every step. Each cargo call selects the whole workspace: another selection would unify other features, and compile
 /// most of the tree once more.
 pub const STEPS: &[Step] = &[
@@ -120,6 +123,14 @@ pub const STEPS: &[Step] = &[
         run: |project| shown(simulation(project, &["--seeds".to_owned(), "100000".to_owned()])),
     },
     Step {
+        name: "fuzz",
+        proves: "webhooks and events of any bytes do no harm, a minute each",
+        needs: &[],
+        remedy: "the input lies in tests/fuzz/artifacts; make it a test in tests/tests/parsers.rs",
+        long: true,
+        run: fuzz,
+    },
+    Step {
         name: "slow",
         proves: "the tests that are ignored because they take minutes",
         needs: &[],
@@ -158,7 +169,7 @@ fn slow_tests(project: &Project) -> Outcome {
 
 fn large_audience(project: &Project) -> Outcome {
     let mut call = if has_nextest(project) {
-        let binaries = "binary(large) | binary(large_audience)";
+        let binaries = "binary(large) | binary(large_audience) | (binary(pacing) & package(carillon-local))";
         let nextest = ["nextest", "run", "--release", "--workspace", "--locked", "--profile", "long", "-E"];
         project.cargo(&[&nextest[..], &[binaries]].concat())
     } else {
@@ -196,6 +207,34 @@ fn deny(project: &Project) -> Outcome {
         }
     }
     shown(project.cargo(&["deny", "check", "bans", "licenses", "sources"]))
+}
+
+/// Fuzzes each parser for a minute, with the tool in the project's own folder and the nightly compiler that it needs.
+fn fuzz(project: &Project) -> Outcome {
+    let nightly = |arguments: &[&str]| {
+        let mut call = project.command("cargo");
+        call.arg("+nightly").args(arguments).current_dir(project.root.join("tests"));
+        call
+    };
+    if !works(&mut nightly(&["--version"])) {
+        return Outcome::Failed("a nightly compiler is missing: rustup toolchain install nightly".to_owned());
+    }
+    let tool = project.tools().join("bin/cargo-fuzz");
+    if !tool.exists() {
+        let mut install = project.cargo(&["install", "--locked", CARGO_FUZZ, "--root"]);
+        install.arg(project.tools());
+        match shown(install) {
+            Outcome::Passed => {}
+            failed => return failed,
+        }
+    }
+    for target in ["webhook", "ses", "event"] {
+        match shown(nightly(&["fuzz", "run", target, "--", "-max_total_time=60", "-max_len=4096"])) {
+            Outcome::Passed => {}
+            failed => return failed,
+        }
+    }
+    Outcome::Passed
 }
 
 fn script(project: &Project, path: &str) -> Outcome {

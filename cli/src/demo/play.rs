@@ -124,7 +124,7 @@ mod tests {
             (Held, Some(Held), true),
             (Held, Some(Delivered), false),
             (Delivered, Some(Sent), true),
-            (Sent, Some(Held), true),
+            (Delivered, Some(Held), true),
             (Delivered, None, true),
             (Failed, None, true),
             (Pending, None, false),

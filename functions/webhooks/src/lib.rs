@@ -70,8 +70,10 @@ async fn receive(pipeline: &Pipeline, request: &Request) -> Result<Answer, Probl
         return Err(refused());
     }
     let pieces = split::pieces(request.body(), app.as_ref());
-    let messages =
-        pieces.into_iter().map(|body| Message { body, group: "receipts:whatsapp".to_owned(), delay_s: 0 }).collect();
+    let messages = pieces
+        .into_iter()
+        .map(|body| Message { body, group: "receipts:whatsapp".to_owned(), delay_s: 0 })
+        .collect();
     pipeline.queues.send(Queue::Receipts, messages).await.map_err(|error| {
         tracing::error!(error = %error, "a webhook could not be kept; Meta will send it again");
         Problem::new(ProblemKind::Internal, "Not everything could be stored. Send it again.")

@@ -67,7 +67,10 @@ impl SqsQueues {
 }
 
 /// A message as an entry of its batch. The id only has to be unique within it.
-fn entry(at: usize, Message { body, group, delay_s }: Message) -> Result<SendMessageBatchRequestEntry, BuildError> {
+fn entry(
+    at: usize,
+    Message { body, group, delay_s }: Message,
+) -> Result<SendMessageBatchRequestEntry, BuildError> {
     SendMessageBatchRequestEntry::builder()
         .id(at.to_string())
         .message_body(body)

@@ -13,7 +13,8 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, TransactionBehavior};
 
 /// How the tables came to be, one step per version; `PRAGMA user_version` counts the steps done. Never edit a step.
-const STEPS: [&str; 2] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE message (
         id            INTEGER PRIMARY KEY AUTOINCREMENT,
         queue         TEXT NOT NULL,
@@ -45,7 +46,8 @@ const STEPS: [&str; 2] = ["
         tries   INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX pending_receipt_by_channel ON pending_receipt (channel, due_at, id);
-", "
+",
+    "
     CREATE TABLE inbound (
         phone_number_id TEXT NOT NULL,
         person          TEXT NOT NULL,
@@ -54,7 +56,8 @@ const STEPS: [&str; 2] = ["
     );
 
     ALTER TABLE outbox ADD COLUMN headers TEXT;
-"];
+",
+];
 
 /// How long opening waits for a process that is just stopping to let go of the file.
 const LOCK_WAIT: Duration = Duration::from_secs(2);

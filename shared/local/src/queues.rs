@@ -233,7 +233,13 @@ impl LocalQueues {
             for Message { body, group, delay_s } in messages {
                 let sql = "INSERT INTO message (queue, body, group_id, sent_at, visible_at) VALUES (?1, ?2, ?3, ?4, ?5)";
                 let visible_at = now + i64::from(delay_s) * 1_000;
-                transaction.prepare_cached(sql)?.execute(params![source.name(), body, group, now, visible_at])?;
+                transaction.prepare_cached(sql)?.execute(params![
+                    source.name(),
+                    body,
+                    group,
+                    now,
+                    visible_at
+                ])?;
             }
             transaction.commit()?;
             change.notify_one();

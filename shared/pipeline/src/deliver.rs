@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 
 use carillon_domain::state::PlainReason;
-use carillon_domain::{Attempt, Delivery, Form, HeldReason, Outcome, State, StateKind, TenantId, Timestamp, Token};
+use carillon_domain::{
+    Attempt, Delivery, Form, HeldReason, Outcome, State, StateKind, TenantId, Timestamp, Token,
+};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use jiff::SignedDuration;

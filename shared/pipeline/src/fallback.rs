@@ -9,6 +9,8 @@ use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Pipeline;
+use crate::deliver::plus;
+use crate::due::LOOK_AGAIN;
 use crate::fan_out::Told;
 use crate::ports::{Check, StoreError, TransactError, Write};
 use crate::store::deliveries::Saved;
@@ -91,6 +93,10 @@ impl Pipeline {
         for one in &mut planned {
             one.delivery.spread = owing.spread;
             one.delivery.note.get_or_insert_with(|| format!("follows {}", owing.id));
+            if one.send.is_some() && one.delivery.state == State::Pending {
+                // What is owed can be forgotten meanwhile, by a receipt or a revival: the sweep queues what is not.
+                one.delivery.retry_at = Some(plus(self.now(), LOOK_AGAIN));
+            }
         }
         let tried = planned.iter().any(|one| one.send.is_some());
         if !self.claim_fallback(tenant, owing, planned.len()).await? {

@@ -225,11 +225,7 @@ impl Pipeline {
     }
 
     /// Writes deliveries and queues those that are to be sent, also those that an earlier run wrote but did not queue.
-    async fn create_and_queue(
-        &self,
-        tenant: &TenantId,
-        mut planned: Vec<Planned>,
-    ) -> Result<(), WorkError> {
+    async fn create_and_queue(&self, tenant: &TenantId, mut planned: Vec<Planned>) -> Result<(), WorkError> {
         self.pace(tenant, planned.iter_mut().filter(|p| p.send.is_some()).map(|p| &mut p.delivery)).await?;
         for one in planned.iter_mut().filter(|p| p.delivery.state == State::Held(HeldReason::Pacing)) {
             one.send = None;

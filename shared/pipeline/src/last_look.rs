@@ -4,7 +4,8 @@
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Delivery, Form, HeldReason, Preferences, Rendered, State, SwitchMode, TenantId, Timestamp, window,
+    Address, Delivery, Form, HeldReason, Preferences, Rendered, State, SwitchMode, TenantId, Timestamp,
+    window,
 };
 use jiff::SignedDuration;
 
@@ -86,7 +87,9 @@ fn decide(message: Message<'_>, seen: &Seen, defaults: &Preferences, now: Timest
     }
     // What is kept back has its form looked at when it goes: that costs a rendering.
     match seen.stopped {
-        Some(SwitchMode::Drop) => return Decision::End(State::Skipped(PlainReason::SwitchedOff.into()), None),
+        Some(SwitchMode::Drop) => {
+            return Decision::End(State::Skipped(PlainReason::SwitchedOff.into()), None);
+        }
         Some(SwitchMode::Hold) => {
             return Decision::Hold(HeldReason::SwitchedOff, Some(plus(now, LOOK_AGAIN_AT_SWITCH)));
         }

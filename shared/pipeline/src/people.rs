@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use carillon_domain::pacing::ChannelPace;
 use carillon_domain::parse::from_value;
 use carillon_domain::{
-    Address, Channel, FieldError, InDoubtSettings, Preferences, RetrySchedule, Problem, ProblemKind, Recipient, RecipientId, TenantId,
+    Address, Channel, FieldError, InDoubtSettings, Preferences, Problem, ProblemKind, Recipient, RecipientId,
+    RetrySchedule, TenantId,
 };
 use futures_util::future::join_all;
 use serde::Deserialize;

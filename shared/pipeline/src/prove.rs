@@ -110,22 +110,19 @@ impl Pipeline {
             }
         }
         if listed != found {
-            so_far.fault(id, format!("{} of its deliveries are listed and not there", listed - found));
+            so_far.fault(id, &format!("{} of its deliveries are listed and not there", listed - found));
         }
-        match self.event_plan(tenant, id).await? {
-            Some(plan) => {
-                let planned = u64::from(plan.planned);
-                so_far.planned += planned;
-                if planned != found {
-                    so_far.fault(id, format!("{planned} deliveries were planned and {found} are there"));
-                }
+        if let Some(plan) = self.event_plan(tenant, id).await? {
+            let planned = u64::from(plan.planned);
+            so_far.planned += planned;
+            if planned != found {
+                so_far.fault(id, &format!("{planned} deliveries were planned and {found} are there"));
             }
-            None => {
-                so_far.unplanned += 1;
-                so_far.planned += found;
-                if plus(event.accepted_at, STUCK) <= self.now() {
-                    so_far.fault(id, format!("accepted {} and never planned", event.accepted_at));
-                }
+        } else {
+            so_far.unplanned += 1;
+            so_far.planned += found;
+            if plus(event.accepted_at, STUCK) <= self.now() {
+                so_far.fault(id, &format!("accepted {} and never planned", event.accepted_at));
             }
         }
         Ok(())
@@ -145,7 +142,7 @@ impl Pipeline {
             // A read of many may be a moment old.
             let gone = event.is_none() && self.event(tenant, id).await?.is_none();
             if gone && so_far.gone.len() < NAMED && so_far.gone.insert(id.clone()) {
-                so_far.fault(id, "there are deliveries of it, and the event is gone".to_owned());
+                so_far.fault(id, "there are deliveries of it, and the event is gone");
             }
         }
         Ok(next)
@@ -153,7 +150,7 @@ impl Pipeline {
 }
 
 impl Proving {
-    fn fault(&mut self, event: &EventId, what: String) {
+    fn fault(&mut self, event: &EventId, what: &str) {
         if self.faults.len() < NAMED {
             self.faults.push(json!({"event_id": event, "what": what}));
         } else {

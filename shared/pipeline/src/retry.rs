@@ -151,13 +151,12 @@ impl Pipeline {
         mut so_far: Retrying,
     ) -> Result<JobStep<Retrying>, StepError> {
         let filter = &wanted.filter;
-        let (page, next) = match &filter.ids {
-            Some(ids) => (self.deliveries(tenant, ids).await?, None),
-            None => {
-                let page =
-                    LogPage { from: filter.from, to: filter.to, limit: PAGE, cursor: so_far.after.take() };
-                self.log_of_deliveries(tenant, &page).await?
-            }
+        let (page, next) = if let Some(ids) = &filter.ids {
+            (self.deliveries(tenant, ids).await?, None)
+        } else {
+            let cursor = so_far.after.take();
+            let page = LogPage { from: filter.from, to: filter.to, limit: PAGE, cursor };
+            self.log_of_deliveries(tenant, &page).await?
         };
         so_far.looked_at += page.len() as u64;
         let of_log = DeliveryFilter {

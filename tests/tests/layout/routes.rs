@@ -7,12 +7,7 @@ use crate::template::{of_kind, resources};
 
 /// The functions behind API Gateway, with the calls that they answer. webhooks has a URL of its own.
 const BEHIND_GATEWAY: &[(&str, &[Call])] =
-    &[
-    ("Intake", intake::CALLS),
-    ("Operate", operate::CALLS),
-    ("Api", api::CALLS),
-    ("Inbox", inbox::CALLS),
-];
+    &[("Intake", intake::CALLS), ("Operate", operate::CALLS), ("Api", api::CALLS), ("Inbox", inbox::CALLS)];
 
 /// A route of API Gateway.
 struct Route {

@@ -16,8 +16,10 @@ type Edge = (String, String, Option<String>);
 /// The chart as it has to be, to be pasted into ARCHITECTURE.md.
 fn chart() -> String {
     let moves = MOVES.iter().flat_map(|(from, to)| to.iter().map(move |to| format!("    {from} --> {to}\n")));
-    let revivals =
-        REVIVALS.iter().chain(FORCED_REVIVALS).map(|from| format!("    {from} --> {} : {OPERATOR}\n", StateKind::Pending));
+    let revivals = REVIVALS
+        .iter()
+        .chain(FORCED_REVIVALS)
+        .map(|from| format!("    {from} --> {} : {OPERATOR}\n", StateKind::Pending));
     let edges: String = moves.chain(revivals).collect();
     format!("```mermaid\nstateDiagram-v2\n    [*] --> {}\n{edges}```\n", StateKind::Pending)
 }

@@ -51,8 +51,17 @@ fn categories_priorities_outcomes_scopes_and_kinds_of_key_are_those_of_the_domai
 #[test]
 fn every_word_of_a_closed_list_says_what_it_means() {
     let document = document();
-    for list in ["State", "HeldReason", "EndReason", "Category", "Outcome", "ProblemType", "Scope", "KeyKind", "JobState"]
-    {
+    for list in [
+        "State",
+        "HeldReason",
+        "EndReason",
+        "Category",
+        "Outcome",
+        "ProblemType",
+        "Scope",
+        "KeyKind",
+        "JobState",
+    ] {
         for word in document["components"]["schemas"][list]["oneOf"].as_array().unwrap() {
             assert!(word["description"].as_str().is_some_and(|text| !text.is_empty()), "{list} {word}");
         }

@@ -40,7 +40,8 @@ mod tests {
     use super::*;
 
     fn sizes(bytes: &[usize]) -> Vec<Vec<usize>> {
-        let message = |&size: &usize| Message { body: "x".repeat(size), group: "acme:normal".to_owned(), delay_s: 0 };
+        let message =
+            |&size: &usize| Message { body: "x".repeat(size), group: "acme:normal".to_owned(), delay_s: 0 };
         let made = batches(bytes.iter().map(message).collect());
         made.iter().map(|batch| batch.iter().map(|m| m.body.len()).collect()).collect()
     }

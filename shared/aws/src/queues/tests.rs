@@ -105,7 +105,8 @@ async fn our_own_fault_is_not_sent_again_and_does_not_stop_its_neighbours() {
 #[tokio::test]
 async fn what_cannot_be_sent_is_refused_before_anything_is_sent() {
     let (stand_in, queues) = StandIn::start(|_, _| None).await;
-    let large = Message { body: "x".repeat(Message::MAX_BYTES + 1), group: "acme:normal".to_owned(), delay_s: 0 };
+    let large =
+        Message { body: "x".repeat(Message::MAX_BYTES + 1), group: "acme:normal".to_owned(), delay_s: 0 };
     let with_large: Vec<Message> = messages(0..1).into_iter().chain([large]).collect();
     assert!(queues.send(Queue::Email, with_large).await.is_err());
     assert!(queues.send(Queue::Events, messages(0..1)).await.is_err(), "it has no URL");

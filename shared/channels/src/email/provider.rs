@@ -70,8 +70,7 @@ impl SesProvider {
     /// The headers of an email; none without a link.
     fn headers(&self, call: &Call<'_>) -> Result<Option<Vec<MessageHeader>>, BuildError> {
         let (Some(url), Some(token)) = (&self.public_url, &call.unsubscribe) else { return Ok(None) };
-        let header =
-            |name: &str, value: String| MessageHeader::builder().name(name).value(value).build();
+        let header = |name: &str, value: String| MessageHeader::builder().name(name).value(value).build();
         Ok(Some(vec![
             header("List-Unsubscribe", format!("<{url}/u/{token}>"))?,
             header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned())?,

@@ -50,7 +50,9 @@ async fn called_with(config: &SdkConfig, url: &str, to: &Address, message: &Rend
     };
     let token: Token = TOKEN.parse().unwrap();
     let provider = SesProvider::new(ses_client(config, Some(url)));
-    provider.call(&Call { tenant: "acme", account: &account, to, message, token: &token, unsubscribe: None }).await
+    provider
+        .call(&Call { tenant: "acme", account: &account, to, message, token: &token, unsubscribe: None })
+        .await
 }
 
 async fn called(url: &str) -> Answer {

@@ -77,7 +77,8 @@ impl VirtualClock {
     /// A clock that stands at an instant.
     #[must_use]
     pub fn at(start: Timestamp) -> Arc<Self> {
-        let state = State { now_ms: start.as_millisecond(), sleepers: BTreeMap::new(), next: 0, stopped: false };
+        let state =
+            State { now_ms: start.as_millisecond(), sleepers: BTreeMap::new(), next: 0, stopped: false };
         Arc::new(Self { state: Mutex::new(state) })
     }
 

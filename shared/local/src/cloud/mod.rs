@@ -38,6 +38,9 @@ pub use identity::{Ready, TenantAccess};
 /// Messages a function is given at a time, as template.yaml says.
 const BATCH: usize = 10;
 
+/// The same for fan-out, whose messages can be parts of 500 recipients.
+const EVENTS_BATCH: usize = 2;
+
 /// Batches of one queue that run side by side.
 const CONCURRENCY: usize = 4;
 
@@ -209,9 +212,11 @@ impl Cloud {
         let queues = &self.queues;
         let stopping = || world.stopping.clone();
         // On a virtual clock each message is a piece of work of its own: one that sleeps must not hide the others' work.
-        let (batch, consumers) = if self.hand.is_some() { (1, BATCH * CONCURRENCY) } else { (BATCH, CONCURRENCY) };
+        let (batch, consumers) =
+            if self.hand.is_some() { (1, BATCH * CONCURRENCY) } else { (BATCH, CONCURRENCY) };
         let p = Arc::clone(&pipeline);
-        self.tasks.spawn(poll(queues.clone(), Queue::Events, batch, consumers, stopping(), move |event| {
+        let few = batch.min(EVENTS_BATCH);
+        self.tasks.spawn(poll(queues.clone(), Queue::Events, few, consumers, stopping(), move |event| {
             let p = Arc::clone(&p);
             async move { Ok::<_, Infallible>(fan_out::handle(&p, event).await) }
         }));
@@ -226,17 +231,10 @@ impl Cloud {
             async move { Ok::<_, Infallible>(deliver_email::handle(&p, provider.as_ref(), event).await) }
         }));
         let p = Arc::clone(&pipeline);
-        self.tasks.spawn(poll(
-            queues.clone(),
-            Queue::Receipts,
-            batch,
-            consumers,
-            stopping(),
-            move |event| {
-                let p = Arc::clone(&p);
-                async move { Ok::<_, Infallible>(receipts::handle(&p, event).await) }
-            },
-        ));
+        self.tasks.spawn(poll(queues.clone(), Queue::Receipts, batch, consumers, stopping(), move |event| {
+            let p = Arc::clone(&p);
+            async move { Ok::<_, Infallible>(receipts::handle(&p, event).await) }
+        }));
         let p = Arc::clone(&pipeline);
         self.tasks.spawn(poll(queues.clone(), Queue::Jobs, 1, CONCURRENCY, stopping(), move |event| {
             let p = Arc::clone(&p);

@@ -117,7 +117,8 @@ pub(crate) fn record(transaction: &Transaction<'_>, item: &OutboxItem) -> rusqli
     let template = item.template.as_ref().map(serde_json::to_string).transpose();
     let template = template.map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let headers = (!item.headers.is_empty()).then(|| serde_json::json!(item.headers).to_string());
-    let sql = "INSERT INTO outbox (channel, recipient, subject, text, html, template, token, received_at, headers)
+    let sql =
+        "INSERT INTO outbox (channel, recipient, subject, text, html, template, token, received_at, headers)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let received_at = item.received_at.as_millisecond();
     let OutboxItem { to, subject, text, html, token, .. } = item;
@@ -145,7 +146,11 @@ fn read(row: &Row<'_>) -> rusqlite::Result<OutboxItem> {
         html: row.get(5)?,
         template: template.map(|json| serde_json::from_str(&json)).transpose().map_err(fault(6))?,
         token: row.get(7)?,
-        headers: headers.map(|json| serde_json::from_str(&json)).transpose().map_err(fault(9))?.unwrap_or_default(),
+        headers: headers
+            .map(|json| serde_json::from_str(&json))
+            .transpose()
+            .map_err(fault(9))?
+            .unwrap_or_default(),
         received_at: instant(row, 8)?,
     })
 }

@@ -27,7 +27,8 @@ fn hand_clock() -> Arc<HandClock> {
 }
 
 async fn send(queues: &LocalQueues, bodies: &[&str]) {
-    let message = |body: &&str| Message { body: (*body).to_owned(), group: "acme:normal".to_owned(), delay_s: 0 };
+    let message =
+        |body: &&str| Message { body: (*body).to_owned(), group: "acme:normal".to_owned(), delay_s: 0 };
     queues.send(Queue::Events, bodies.iter().map(message).collect()).await.unwrap();
 }
 
@@ -103,7 +104,10 @@ async fn a_message_received_too_often_moves_to_the_dead_letter_queue_under_its_i
     );
     assert_eq!(dead[0].sent_at, "2026-11-20T09:00:00Z".parse::<Timestamp>().unwrap());
     let counts = queues.counts().await.unwrap();
-    assert_eq!(counts[&Queue::Events], QueueCounts { visible: 0, in_flight: 1, oldest_age_s: Some(0), dead: 1 });
+    assert_eq!(
+        counts[&Queue::Events],
+        QueueCounts { visible: 0, in_flight: 1, oldest_age_s: Some(0), dead: 1 }
+    );
     assert_eq!(counts[&Queue::Email], QueueCounts::default());
 }
 
@@ -130,7 +134,8 @@ async fn what_sqs_would_refuse_is_refused_and_nothing_of_the_call_is_sent() {
     let queues = queues(&hand_clock(), 20).await;
     let long = "x".repeat(Message::MAX_BYTES + 1);
     for bad in ["", "\u{0}", "\u{ffff}", &long] {
-        let message = |body: &str| Message { body: body.to_owned(), group: "acme:normal".to_owned(), delay_s: 0 };
+        let message =
+            |body: &str| Message { body: body.to_owned(), group: "acme:normal".to_owned(), delay_s: 0 };
         queues.send(Queue::Events, vec![message("good"), message(bad)]).await.unwrap_err();
     }
     let no_group = Message { body: "good".to_owned(), group: String::new(), delay_s: 0 };

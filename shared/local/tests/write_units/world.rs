@@ -13,8 +13,8 @@ use carillon_domain::{
 use carillon_local::model::{ModelTable, item_size};
 use carillon_local::secrets::LocalSecrets;
 use carillon_pipeline::context::Remembered;
-use carillon_pipeline::pace::Pace;
 use carillon_pipeline::fan_out::queue_of;
+use carillon_pipeline::pace::Pace;
 use carillon_pipeline::ports::{
     Answer, Call, Clock, Entropy, Key, Message, Provider, Queue, QueueError, Queues,
 };

@@ -72,15 +72,11 @@ impl Pipeline {
             JobInput::Redrive(wanted) => {
                 self.redrive_step(tenant, wanted, resumed(checkpoint)?).await?.stored()
             }
-            JobInput::Retry(wanted) => {
-                self.retry_step(tenant, wanted, resumed(checkpoint)?).await?.stored()
-            }
+            JobInput::Retry(wanted) => self.retry_step(tenant, wanted, resumed(checkpoint)?).await?.stored(),
             JobInput::Cancel { event_id } => {
                 self.cancel_step(tenant, event_id, resumed(checkpoint)?).await?.stored()
             }
-            JobInput::Prove(period) => {
-                self.prove_step(tenant, *period, resumed(checkpoint)?).await?.stored()
-            }
+            JobInput::Prove(period) => self.prove_step(tenant, *period, resumed(checkpoint)?).await?.stored(),
             JobInput::Release { lifted_at } => {
                 self.release_step(tenant, *lifted_at, resumed(checkpoint)?).await?.stored()
             }

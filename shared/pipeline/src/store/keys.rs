@@ -4,8 +4,8 @@
 pub(crate) mod lookups;
 
 use carillon_domain::{
-    Channel, DeliveryId, EventId, EventType, GroupName, JobId, RecipientId, RecipientKey, TemplateName, TenantId,
-    Timestamp,
+    Channel, DeliveryId, EventId, EventType, GroupName, JobId, RecipientId, RecipientKey, TemplateName,
+    TenantId, Timestamp,
 };
 
 use crate::ports::{Index, Key, Query};

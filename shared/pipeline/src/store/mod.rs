@@ -2,8 +2,8 @@
 //! port and below the use cases; the same code runs on DynamoDB and on the in-memory model.
 
 pub mod api_keys;
-pub mod deliveries;
 pub mod dead_letters;
+pub mod deliveries;
 pub mod directory;
 pub mod due;
 pub mod events;

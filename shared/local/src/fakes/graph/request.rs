@@ -75,7 +75,10 @@ impl GraphError {
             2 | 133_004 => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };
-        Self { status, ..Self::new(code, "Refused on purpose", "The dev cloud was asked to refuse this call.") }
+        Self {
+            status,
+            ..Self::new(code, "Refused on purpose", "The dev cloud was asked to refuse this call.")
+        }
     }
 
     pub(super) fn window_closed() -> Self {
