@@ -61,6 +61,7 @@ fn places(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
             for (name, inner) in map {
+                let name = name.replace('~', "~0").replace('/', "~1");
                 places(inner, &format!("{at}/{name}"), found);
             }
         }

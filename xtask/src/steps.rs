@@ -229,7 +229,10 @@ fn fuzz(project: &Project) -> Outcome {
         }
     }
     for target in ["webhook", "ses", "event"] {
-        match shown(nightly(&["fuzz", "run", target, "--", "-max_total_time=60", "-max_len=4096"])) {
+        let folder = project.root.join("target/fuzz");
+        let mut run = nightly(&["fuzz", "run", target, "--target-dir"]);
+        run.arg(folder).args(["--", "-max_total_time=60", "-max_len=4096"]);
+        match shown(run) {
             Outcome::Passed => {}
             failed => return failed,
         }
