@@ -40,8 +40,8 @@ struct Said<'a> {
     detail: Option<String>,
 }
 
-/// The kinds of record that say what became of a message (SES event publishing, 2026). Opens, clicks and subscriptions
-/// do not.
+/// The kinds of record that say what became of a message (SES event publishing, 2026). An open or a click is its reader's,
+/// unless SES says that a machine did it; a subscription says nothing about one message.
 fn said<'a>(name: &str, record: &'a Value) -> Option<Said<'a>> {
     let plain = |kind, about| Said { kind, about, code: None, detail: None };
     Some(match name {
@@ -66,10 +66,22 @@ fn said<'a>(name: &str, record: &'a Value) -> Option<Said<'a>> {
             let code = word(&about["delayType"]);
             Said { code, detail: status(&about["delayedRecipients"]), ..plain(ReceiptKind::Delayed, about) }
         }
+        "Open" if !by_machine(&record["open"]) => plain(ReceiptKind::Read, &record["open"]),
+        "Click" if !by_machine(&record["click"]) => plain(ReceiptKind::Read, &record["click"]),
         "Reject" => failed(name, &record["reject"], "reason"),
         "Rendering Failure" => failed(name, &record["failure"], "errorMessage"),
         _ => return None,
     })
+}
+
+/// SES marks what scanners and mail proxies open since August 2026. Any flag of that sense counts, because an unread
+/// message called read is worse than the other way round.
+fn by_machine(about: &Value) -> bool {
+    let says = |(name, value): (&String, &Value)| {
+        let name = name.to_ascii_lowercase();
+        *value == Value::Bool(true) && ["automated", "bot", "machine"].iter().any(|word| name.contains(word))
+    };
+    about.as_object().is_some_and(|about| about.iter().any(says))
 }
 
 fn failed<'a>(name: &str, about: &'a Value, reason: &str) -> Said<'a> {

@@ -156,7 +156,15 @@ fn every_kind_of_record_is_known_for_what_it_is() {
         assert_eq!(one.at, at("2026-11-20T10:00:00Z"));
         assert!(!one.detail.as_deref().unwrap_or_default().contains('@'), "{one:?}");
     }
-    for kind in ["Open", "Click", "Subscription", "Something New"] {
+    for (kind, object) in [("Open", "open"), ("Click", "click")] {
+        let of_reader =
+            email::receipts::parse(&ses_record(kind, object, json!({"ipAddress": "192.0.2.1"})), now());
+        assert_eq!(of_reader.receipts[0].kind, ReceiptKind::Read, "{kind}");
+        let of_machine =
+            email::receipts::parse(&ses_record(kind, object, json!({"isAutomated": true})), now());
+        assert!(of_machine.receipts.is_empty(), "{kind} by a scanner is no reader's");
+    }
+    for kind in ["Subscription", "Something New"] {
         let said = email::receipts::parse(&ses_record(kind, "x", json!({})), now());
         assert_eq!((said.receipts.len(), said.unknown.as_slice()), (0, [kind.to_owned()].as_slice()));
     }
