@@ -215,6 +215,8 @@ impl Pipeline {
                         merged.held_until = wanted.held_until;
                         merged.tries = wanted.tries;
                         merged.form = wanted.form;
+                        merged.fallback_at = wanted.fallback_at;
+                        merged.note.clone_from(&wanted.note);
                     } else if found.state == State::InDoubt && wanted.state == State::Sent {
                         // Another worker saw our lease run out; the answer came after all.
                         merged.state = State::Sent;

@@ -168,6 +168,7 @@ impl Pipeline {
             Reproduced::Impossible(reason, note) => {
                 let mut gone = ended(&before, State::Failed(reason), now);
                 gone.note = note;
+                self.owe_fallback(tenant, &before, &mut gone).await?;
                 let swept = Swept { ended: 1, ..Swept::default() };
                 Ok(self
                     .moved(tenant, before, gone, swept)

@@ -62,11 +62,15 @@ impl Pipeline {
     /// Carries out the fallback that a delivery owes, if nothing has arrived by any channel, and notes that it is done.
     /// Answers whether other channels were tried.
     pub(crate) async fn fall_back(&self, tenant: &TenantId, owing: Delivery) -> Result<bool, WorkError> {
-        let tried = self.try_other_channels(tenant, &owing).await?;
+        // Counted with the event's plan: while fan-out is not complete it is owed a little longer.
+        let now = self.now();
+        let early = now < owing.expires_at && self.event_plan(tenant, &owing.event_id).await?.is_none();
+        let next = early.then(|| plus(now, LOOK_AGAIN));
+        let tried = !early && self.try_other_channels(tenant, &owing).await?;
         let mut before = owing;
         loop {
             let mut after = before.clone();
-            after.fallback_at = None;
+            after.fallback_at = next;
             match self.save_delivery(tenant, before, after).await? {
                 Saved::Done(_) => return Ok(tried),
                 Saved::Overtaken(found) if found.fallback_at.is_none() => return Ok(tried),
@@ -81,6 +85,9 @@ impl Pipeline {
             return Ok(false);
         };
         let Some(fallback) = &route.fallback else { return Ok(false) };
+        if self.table.get(&keys::event_cancelled(tenant, &owing.event_id)).await?.is_some() {
+            return Ok(false);
+        }
         if self.now() >= owing.expires_at || self.has_arrived(tenant, owing).await? {
             return Ok(false);
         }
@@ -103,6 +110,7 @@ impl Pipeline {
             return Ok(false);
         }
         self.store_and_queue(tenant, planned).await?;
+        self.cancel_if_asked(tenant, &owing.event_id).await?;
         tracing::info!(tenant.id = %tenant, delivery.id = %owing.id, fallback.tried = tried, "fell back");
         Ok(tried)
     }

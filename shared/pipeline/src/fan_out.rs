@@ -277,7 +277,8 @@ impl Pipeline {
             Reproduced::Unwanted(reason) => State::Skipped(reason),
             Reproduced::Impossible(reason, _) => State::Failed(reason),
         };
-        let gone = ended(&existing, state, self.now());
+        let mut gone = ended(&existing, state, self.now());
+        self.owe_fallback(tenant, &existing, &mut gone).await?;
         // Overtaken means that a worker has it after all.
         self.save_delivery(tenant, existing, gone).await?;
         Ok(None)

@@ -17,6 +17,12 @@ pub(crate) const HALTED: SignedDuration = SignedDuration::from_mins(5);
 /// How long a provider's hold lasts when nobody says.
 const PROVIDER_HOLD: SignedDuration = SignedDuration::from_hours(24);
 
+/// After so many calls that were throttled a delivery waits at least [`THROTTLED_MS`].
+const MOST_QUICK_CALLS: u32 = 3;
+
+/// Longer than a worker sleeps, so that the sweep takes over.
+const THROTTLED_MS: u64 = 60_000;
+
 /// What judging needs to know besides the delivery and the answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Judge<'a> {
@@ -164,7 +170,7 @@ impl Judge<'_> {
     }
 
     /// Waits for another try, or gives up when every try that counts is used.
-    fn try_again(&self, after: &mut Delivery, asked_ms: u64, counts: Counts) {
+    fn try_again(&self, after: &mut Delivery, mut asked_ms: u64, counts: Counts) {
         let schedule = self.settings.retry(after.channel);
         // What counts as no try waits as long as the calls already made suggest, so that it backs off all the same.
         let nth = match counts {
@@ -172,7 +178,13 @@ impl Judge<'_> {
                 after.tries += 1;
                 after.tries
             }
-            Counts::No => after.calls.max(1),
+            Counts::No => {
+                // A tenant's schedule need not grow; from a throttle one backs off all the same.
+                if after.calls > MOST_QUICK_CALLS {
+                    asked_ms = asked_ms.max(THROTTLED_MS);
+                }
+                after.calls.max(1)
+            }
         };
         if counts == Counts::Yes && after.tries >= schedule.tries {
             after.state = State::Failed(PlainReason::AttemptsExhausted.into());

@@ -3,7 +3,9 @@
 
 use carillon_domain::delivery::ReceiptAt;
 use carillon_domain::state::PlainReason;
-use carillon_domain::{Address, Delivery, Reason, ReceiptKind, State, TenantId, Timestamp, Token};
+use carillon_domain::{
+    Address, Delivery, Outcome, Reason, ReceiptKind, State, StateKind, TenantId, Timestamp, Token,
+};
 
 use crate::context::Pipeline;
 use crate::judge::{Judge, Verdict};
@@ -176,7 +178,16 @@ fn state_after(before: &Delivery, receipt: &Receipt) -> Option<State> {
     let code = || receipt.code.clone().unwrap_or_else(|| "unknown".to_owned());
     // Of an earlier call: it proves that the message arrived, and says nothing about the call under way.
     let taken_back = before.revived.is_some() && before.state == State::Pending;
-    let earlier = receipt.token.call < before.calls || taken_back;
+    // The latest call is decided and something else is to come: only proof of arrival is news.
+    let outcome = before.attempts.get(&before.calls).and_then(|attempt| attempt.outcome);
+    let decided = match before.state.kind() {
+        StateKind::Retrying => true,
+        StateKind::Held | StateKind::Pending => {
+            before.resends == 0 && outcome.is_some_and(|outcome| outcome != Outcome::TimedOut)
+        }
+        _ => false,
+    };
+    let earlier = receipt.token.call < before.calls || taken_back || decided;
     match receipt.kind {
         ReceiptKind::Delayed => None,
         ReceiptKind::Delivered => Some(State::Delivered),

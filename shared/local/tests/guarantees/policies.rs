@@ -87,6 +87,20 @@ async fn whom_no_channel_of_the_route_reaches_is_told_by_its_fallback_at_once() 
 }
 
 #[tokio::test]
+async fn a_failure_that_is_told_twice_or_late_leaves_the_second_try_alone() {
+    let world = World::new(Script::Accept).await;
+    world.wait_long().await;
+    world.sent_once().await;
+    world.fail_later(131_016).await;
+    assert_eq!(world.state(), "retrying");
+    world.fail_later(131_016).await;
+    world.receive(carillon_domain::ReceiptKind::Sent, 1).await;
+    assert_eq!(world.state(), "retrying", "neither is news");
+    world.later(601).await;
+    assert_eq!((world.state().as_str(), world.calls()), ("sent", 2));
+}
+
+#[tokio::test]
 async fn a_tenants_retry_schedule_replaces_the_default() {
     let world = World::new(Script::Refuse(131_016)).await;
     let once = json!({"retry": {"whatsapp": {"tries": 1, "base_ms": 1_000, "factor": 1, "cap_ms": 1_000}}});
