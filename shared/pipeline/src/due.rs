@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 
 use crate::context::Pipeline;
-use crate::deliver::{ended, plus};
+use crate::deliver::{abandoned, ended, plus};
 use crate::fan_out::queue_of;
 use crate::inbound::expired_while_held;
 use crate::pace::HANDED_AHEAD;
@@ -129,6 +129,15 @@ impl Pipeline {
             } else {
                 Swept { ended: 1, ..Swept::default() }
             });
+        }
+        if before.state == State::Sending {
+            if !self.lease_is_over(&before, now) {
+                return Ok(Swept::default());
+            }
+            let grace = self.settings(tenant).await?.grace(before.channel);
+            let doubtful = abandoned(&before, now, grace);
+            let moved = self.moved(tenant, before, doubtful, Swept::default()).await?;
+            return Ok(moved.map_or_else(Swept::default, |(_, swept)| swept));
         }
         let policy = match before.state {
             State::InDoubt => self.in_doubt_policy(tenant, &before).await?,

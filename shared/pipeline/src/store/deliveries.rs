@@ -77,6 +77,8 @@ fn waiting_until(delivery: &Delivery) -> Option<Timestamp> {
         }
         // Queued by the sweep, which looks again in case that message was lost.
         StateKind::Pending => delivery.retry_at,
+        // Of a second call and later the message may be gone with another worker; of the first it comes again.
+        StateKind::Sending if delivery.calls > 1 => delivery.lease_until,
         StateKind::InDoubt if !delivery.state.is_settled() => delivery.retry_at.or(Some(delivery.expires_at)),
         _ => None,
     }
