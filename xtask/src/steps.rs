@@ -68,11 +68,11 @@ pub const STEPS: &[Step] = &[
     },
     Step {
         name: "build",
-        proves: "the debug binaries that the tests below use",
+        proves: "the debug binaries and tests that the steps below run",
         needs: &[],
         remedy: "if Cargo.lock is what is wrong, run cargo build --workspace and commit it",
         long: false,
-        run: |project| shown(project.cargo(&["build", "--workspace", "--locked"])),
+        run: |project| shown(project.cargo(&["build", "--workspace", "--all-targets", "--locked"])),
     },
     Step {
         name: "tests",
@@ -126,7 +126,7 @@ pub const STEPS: &[Step] = &[
         name: "fuzz",
         proves: "webhooks and events of any bytes do no harm, a minute each",
         needs: &[],
-        remedy: "the input lies in tests/fuzz/artifacts; make it a test in tests/tests/parsers.rs",
+        remedy: "the input lies in tests/fuzz/artifacts; make it a test in tests/tests/black_box/parsers.rs",
         long: true,
         run: fuzz,
     },
@@ -142,7 +142,7 @@ pub const STEPS: &[Step] = &[
         name: "large",
         proves: "an event to 100,000 recipients: time, memory, writes and queue calls",
         needs: &[],
-        remedy: "run one with CARILLON_LARGE=100000 cargo test --release --workspace --test large, or smaller",
+        remedy: "run one with CARILLON_LARGE=100000 cargo test --release --workspace --test large_audience, or smaller",
         long: true,
         run: large_audience,
     },
@@ -169,12 +169,12 @@ fn slow_tests(project: &Project) -> Outcome {
 
 fn large_audience(project: &Project) -> Outcome {
     let mut call = if has_nextest(project) {
-        let binaries = "binary(large) | binary(large_audience) | (binary(pacing) & package(carillon-local))";
+        let binaries = "binary(large_audience) | test(large::) | (binary(engine) & test(pacing::))";
         let nextest = ["nextest", "run", "--release", "--workspace", "--locked", "--profile", "long", "-E"];
         project.cargo(&[&nextest[..], &[binaries]].concat())
     } else {
-        let test = ["test", "--release", "--workspace", "--locked", "--test", "large", "--test"];
-        project.cargo(&[&test[..], &["large_audience", "--", "--nocapture"]].concat())
+        let test = ["test", "--release", "--workspace", "--locked", "--test", "large_audience"];
+        project.cargo(&[&test[..], &["--", "--nocapture"]].concat())
     };
     call.env("CARILLON_LARGE", "100000");
     shown(call)

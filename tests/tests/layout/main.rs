@@ -7,6 +7,7 @@
 mod arrows;
 mod coverage;
 mod names;
+mod openapi;
 mod preferences;
 mod project;
 mod routes;
