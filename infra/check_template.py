@@ -27,6 +27,8 @@ WILDCARDS = {
     ("ReadSecrets", "Decrypt"): "the account's aws/ssm key, whose id is unknown here: bound by alias and service",
     ("OperateRole", "WriteSecrets"): "as ReadSecrets",
     ("OperateRole", "Encrypt"): "as Decrypt",
+    ("OperateRole", "Schedule"): "the schedules of the stack's own group; tenants make new ones",
+    ("StatisticsRole", "ListStreams"): "the streams of the one table; listing them takes no single one",
     ("DeliverEmailRole", "SendEmail"): "tenants bring their own SES identities and configuration sets",
 }
 
@@ -105,12 +107,27 @@ def mapping_faults(t):
     for name, mapping in mappings.items():
         if mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
             yield f"{name}: one failed message would repeat its whole batch (ReportBatchItemFailures is missing)"
+        if target(mapping["EventSourceArn"]) not in queues:
+            yield from stream_faults(name, mapping)
+            continue
         if "MaximumConcurrency" not in mapping.get("ScalingConfig", {}):
             yield f"{name} has no MaximumConcurrency"
         timeout_s = functions[target(mapping["FunctionName"])]["Timeout"]
         visibility_s = queues[target(mapping["EventSourceArn"])].get("VisibilityTimeout", 30)
         if visibility_s < 6 * timeout_s:
             yield f"{name}: a visibility timeout of {visibility_s} s is below six times the function's {timeout_s} s"
+
+
+def stream_faults(name, mapping):
+    # What counts each change once: one batch of a shard at a time, which says whose it is.
+    if not mapping.get("TumblingWindowInSeconds"):
+        yield f"{name} does not tell the function its shard (TumblingWindowInSeconds is missing)"
+    if mapping.get("ParallelizationFactor", 1) != 1:
+        yield f"{name} works several batches of a shard at once"
+    if mapping.get("BisectBatchOnFunctionError") is not True:
+        yield f"{name}: one bad record would fail its whole batch (BisectBatchOnFunctionError is missing)"
+    if "MaximumRecordAgeInSeconds" not in mapping or "OnFailure" not in mapping.get("DestinationConfig", {}):
+        yield f"{name} would hold up its shard until the records are gone"
 
 
 def schedule_faults(t):
@@ -180,6 +197,8 @@ def table_faults(t):
             yield f"{name} goes with its stack"
         if table.get("SSESpecification") != {"SSEEnabled": True}:
             yield f"{name} is not encrypted with a key of the account"
+        if table.get("StreamSpecification") != {"StreamViewType": "NEW_AND_OLD_IMAGES"}:
+            yield f"{name} has no stream of what changed to what"
 
 
 def listed(value):

@@ -1,4 +1,4 @@
-//! `carillon apply`: puts a pack's groups, templates and routes into a tenant with one call, all or nothing, and shows what
+//! `carillon apply`: puts a pack's groups, templates, routes, settings, reminder policies and schedules into a tenant with one call, all or nothing, and shows what
 //! that changed. What is the same already is left alone; applying twice changes nothing.
 
 use std::fmt;
@@ -44,6 +44,9 @@ struct Names {
     groups: Vec<String>,
     templates: Vec<String>,
     routes: Vec<String>,
+    settings: Vec<String>,
+    reminder_policies: Vec<String>,
+    schedules: Vec<String>,
 }
 
 /// Applies a pack, or says what that would do.
@@ -67,7 +70,10 @@ fn body(pack: &Pack) -> Value {
         pack.templates.iter().map(|(name, template)| (name.to_string(), json!(template))).collect();
     let routes: Map<String, Value> =
         pack.routes.iter().map(|(event_type, route)| (event_type.to_string(), json!(route))).collect();
-    json!({"name": pack.name, "title": pack.title, "groups": groups, "templates": templates, "routes": routes})
+    let policies: Map<String, Value> =
+        pack.policies.iter().map(|(name, policy)| (name.to_string(), json!(policy))).collect();
+    json!({"name": pack.name, "title": pack.title, "groups": groups, "templates": templates, "routes": routes,
+        "settings": pack.settings, "reminder_policies": policies, "schedules": pack.schedules})
 }
 
 /// Everything in the pack with what became of it, in the pack's order.
@@ -95,7 +101,27 @@ fn changes(pack: &Pack, applied: &Applied) -> Vec<(&'static str, String, Change)
         let at = format!("/routes/{}", pointer_part(event_type.as_str()));
         ("route", event_type.to_string(), change(&created.routes, &updated.routes, at, event_type.as_str()))
     });
-    groups.chain(templates).chain(routes).collect()
+    let settings = settings_of(pack).into_iter().map(|name| {
+        let at = format!("/settings/{name}");
+        ("setting", name.clone(), change(&created.settings, &updated.settings, at, &name))
+    });
+    let policies = pack.policies.keys().map(|name| {
+        let at = format!("/reminder_policies/{}", pointer_part(name.as_str()));
+        let (created, updated) = (&created.reminder_policies, &updated.reminder_policies);
+        ("policy", name.to_string(), change(created, updated, at, name.as_str()))
+    });
+    let schedules = pack.schedules.keys().map(|name| {
+        let at = format!("/schedules/{}", pointer_part(name.as_str()));
+        let (created, updated) = (&created.schedules, &updated.schedules);
+        ("schedule", name.to_string(), change(created, updated, at, name.as_str()))
+    });
+    groups.chain(templates).chain(routes).chain(settings).chain(policies).chain(schedules).collect()
+}
+
+/// The names of the settings that a pack brings.
+fn settings_of(pack: &Pack) -> Vec<String> {
+    let settings = json!(pack.settings);
+    settings.as_object().map(|settings| settings.keys().cloned().collect()).unwrap_or_default()
 }
 
 /// The rest of a pointer that leads to a part of a pack or into it.
@@ -123,7 +149,15 @@ fn located(pack: &Pack, FieldError { pointer, detail }: FieldError) -> PackFault
     let routes = pack.routes.keys().map(|event_type| {
         (format!("/routes/{}", pointer_part(event_type.as_str())), Part::Route(event_type))
     });
-    let mut parts = groups.chain(templates).chain(routes);
+    let policies = pack
+        .policies
+        .keys()
+        .map(|name| (format!("/reminder_policies/{}", pointer_part(name.as_str())), Part::Policy(name)));
+    let schedules = pack
+        .schedules
+        .keys()
+        .map(|name| (format!("/schedules/{}", pointer_part(name.as_str())), Part::Schedule(name)));
+    let mut parts = groups.chain(templates).chain(routes).chain(policies).chain(schedules);
     match parts.find_map(|(at, part)| Some((part, below(&pointer, &at)?))) {
         Some((part, inside)) => pack.fault(part, FieldError::new(inside, detail)),
         None => pack.manifest_fault(FieldError { pointer, detail }),
@@ -135,7 +169,14 @@ impl Summary {
     #[must_use]
     pub fn done(&self, pack: &str, url: &str) -> Done {
         let mut json = json!({"pack": pack, "dry_run": self.dry_run});
-        for kind in ["group", "template", "route"] {
+        for (kind, plural) in [
+            ("group", "groups"),
+            ("template", "templates"),
+            ("route", "routes"),
+            ("setting", "settings"),
+            ("policy", "reminder_policies"),
+            ("schedule", "schedules"),
+        ] {
             let names = |wanted: fn(&Change) -> bool| -> Value {
                 self.changes
                     .iter()
@@ -143,7 +184,7 @@ impl Summary {
                     .map(|(_, name, _)| json!(name))
                     .collect()
             };
-            json[format!("{kind}s")] = json!({
+            json[plural] = json!({
                 "created": names(|c| matches!(c, Change::Create)),
                 "updated": names(|c| matches!(c, Change::Update(_))),
                 "unchanged": names(|c| matches!(c, Change::Nothing)),
@@ -177,8 +218,20 @@ impl fmt::Display for Summary {
         }
         let (to_create, to_update) =
             if self.dry_run { ("to create", "to update") } else { ("created", "updated") };
-        for (kind, heading) in [("group", "groups:   "), ("template", "templates:"), ("route", "routes:   ")]
-        {
+        let headings = [
+            ("group", "groups:   "),
+            ("template", "templates:"),
+            ("route", "routes:   "),
+            ("setting", "settings: "),
+            ("policy", "policies: "),
+            ("schedule", "schedules:"),
+        ];
+        for (kind, heading) in headings {
+            // Few packs bring settings, policies or schedules.
+            let few = ["setting", "policy", "schedule"].contains(&kind);
+            if few && !self.changes.iter().any(|(of, _, _)| *of == kind) {
+                continue;
+            }
             let created = self.count(kind, |c| matches!(c, Change::Create));
             let updated = self.count(kind, |c| matches!(c, Change::Update(_)));
             let unchanged = self.count(kind, |c| matches!(c, Change::Nothing));

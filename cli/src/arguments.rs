@@ -61,6 +61,8 @@ pub enum Command {
     DeadLetters(crate::dead_letters::DeadLetters),
     /// Send ended deliveries again: one, or those of a filter
     Retry(crate::retry::Retry),
+    /// Show how many messages were sent, how they fared, and what they cost
+    Stats(crate::stats::Stats),
     /// Compare what was accepted with what became of it
     Prove(crate::prove::Prove),
     /// Every decision about an event: who was told, on which channel, and why not
@@ -79,6 +81,8 @@ pub enum Command {
     Validate(crate::readiness::Validate),
     /// Show what every template of the packs says, filled from their samples; send them to somebody with --to
     TestTemplates(crate::test_templates::TestTemplates),
+    /// Show what runs by the clock, when it ran and when it runs next; run a sweep now
+    Schedules(crate::schedules::Schedules),
     /// Show what is stopped; stop sending at once, or let it go again
     Switch(crate::switch::Switch),
     /// List, make and delete the keys of a tenant
@@ -312,6 +316,7 @@ mod tests {
             "carillon dead-letters --dry-run",
             "carillon dead-letters --queue letters",
             "carillon dead-letters --id x",
+            "carillon schedules --run sweep-everything",
             "carillon switch --stop --go",
             "carillon switch --go --mode drop",
             "carillon switch --stop --scope channel",

@@ -8,7 +8,9 @@ use carillon_aws::connect::{self, Deployment};
 use carillon_aws::{SsmSecrets, clients};
 use carillon_channels::MinijinjaRenderer;
 use carillon_domain::{Scope, Tenant, TenantId};
-use carillon_pipeline::bootstrap::{HASH_KEY, WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, ensure_secret};
+use carillon_pipeline::bootstrap::{
+    HASH_KEY, RECIPIENT_TOKEN_KEY, WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, ensure_secret, rotate_secret,
+};
 use carillon_runtime::{SystemClock, SystemEntropy};
 use serde_json::json;
 
@@ -41,6 +43,9 @@ pub struct Bootstrap {
     /// Make further keys for a tenant that exists, for instance because the first ones were lost.
     #[arg(long)]
     new_keys: bool,
+    /// Only make a new key that recipient tokens are signed with; tokens of the one before stay good until the next time.
+    #[arg(long)]
+    rotate_token_key: bool,
 }
 
 /// Makes everything. Answers what has to be written down.
@@ -51,10 +56,20 @@ pub async fn run(wanted: Bootstrap) -> Result<Done, Failure> {
         ensure_secret(&secrets, &SystemEntropy, name).await.map_err(|e| refused("making a secret", &e))
     };
     shared(HASH_KEY).await?;
+    shared(RECIPIENT_TOKEN_KEY).await?;
+    if wanted.rotate_token_key {
+        let rotated = rotate_secret(&secrets, &SystemEntropy, RECIPIENT_TOKEN_KEY).await;
+        rotated.map_err(|e| refused("making a secret", &e))?;
+        let text = "Recipient tokens are signed with a new key from now on.".to_owned();
+        return Ok(Done { text, json: json!({"rotated": RECIPIENT_TOKEN_KEY}), found_fault: false });
+    }
     let verify_token = shared(WHATSAPP_VERIFY_TOKEN).await?;
     let app_secret = shared(WHATSAPP_APP_SECRET).await?;
     let queue_urls = BTreeMap::new();
-    let deployment = Deployment { table: wanted.table, secrets_prefix: wanted.secrets_prefix, queue_urls };
+    // It renders nothing that could hold a link.
+    let public_url = String::new();
+    let (table, secrets_prefix) = (wanted.table, wanted.secrets_prefix);
+    let deployment = Deployment { table, secrets_prefix, queue_urls, public_url };
     let local = connect::Local {
         renderer: Arc::new(MinijinjaRenderer::new()),
         clock: Arc::new(SystemClock),

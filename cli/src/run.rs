@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::outcome::{Done, Failure};
 use crate::{
     apply, bootstrap, dead_letters, demo, dev, explain, groups, health, keys, log, pack, prove, readiness,
-    recipients, retry, send, switch, templates, test_templates,
+    recipients, retry, schedules, send, stats, switch, templates, test_templates,
 };
 
 /// Runs the command.
@@ -26,6 +26,7 @@ pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
         Command::Deliveries(filters) => log::deliveries(&keyed(&connection)?, &filters).await,
         Command::DeadLetters(wanted) => dead_letters::dead_letters(&keyed(&connection)?, &wanted).await,
         Command::Retry(wanted) => retry::retry(&keyed(&connection)?, &wanted).await,
+        Command::Stats(wanted) => stats::stats(&keyed(&connection)?, &wanted).await,
         Command::Prove(wanted) => prove::prove(&keyed(&connection)?, &wanted, SystemClock.now()).await,
         Command::Explain(wanted) => explain::explain(&keyed(&connection)?, &wanted).await,
         Command::Groups(wanted) => groups::groups(&keyed(&connection)?, &wanted).await,
@@ -35,6 +36,7 @@ pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
         Command::Ready(wanted) => readiness::ready(&keyed(&connection)?, &wanted).await,
         Command::Validate(wanted) => readiness::validate(&keyed(&connection)?, &wanted).await,
         Command::TestTemplates(wanted) => test_templates::test_templates(&keyed(&connection)?, &wanted).await,
+        Command::Schedules(wanted) => schedules::schedules(&keyed(&connection)?, &wanted).await,
         Command::Switch(wanted) => switch::switch(&keyed(&connection)?, &wanted).await,
         Command::Keys(keys) => keys::keys(&keyed(&connection)?, &keys).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,

@@ -16,6 +16,7 @@ pub(super) fn faults(pack: &Pack, folder: &Path, samples: &[Places]) -> Vec<Pack
     manifest(pack, folder, &mut faults);
     templates(pack, &mut faults);
     routes(pack, &mut faults);
+    policies(pack, &mut faults);
     recipients(pack, &mut faults);
     for (sample, places) in pack.samples.iter().zip(samples) {
         let mut fault = |at: String, detail: String| faults.push(places.fault(FieldError::new(at, detail)));
@@ -64,6 +65,15 @@ fn manifest(pack: &Pack, folder: &Path, faults: &mut Vec<PackFault>) {
     if !carillon_domain::template::is_locale(&pack.default_locale) {
         fault("/default_locale", "is not a locale; write it like en or pt-BR".to_owned());
     }
+    if let Some(reminder) = &pack.settings.window_reminder {
+        for found in reminder.faults() {
+            fault(&format!("/settings/window_reminder{}", found.pointer), found.detail);
+        }
+        if !pack.routes.contains_key(&reminder.event_type) {
+            let detail = format!("routes.toml has no route for {:?}", reminder.event_type.as_str());
+            fault("/settings/window_reminder/event_type", detail);
+        }
+    }
     for (i, group) in pack.groups.iter().enumerate() {
         if pack.groups[..i].iter().any(|g| g.name == group.name) {
             fault(
@@ -107,6 +117,27 @@ fn routes(pack: &Pack, faults: &mut Vec<PackFault>) {
                     for channel in route.channels.channels().iter().filter(|c| !parts.speaks(**c)) {
                         let detail = format!("templates/{}/{locale}.toml has no [{channel}]", route.template);
                         fault("/channels".to_owned(), detail);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn policies(pack: &Pack, faults: &mut Vec<PackFault>) {
+    for (policy_name, policy) in &pack.policies {
+        for (at, name, channels) in policy.templates() {
+            let mut fault = |inside: &str, detail: String| {
+                let fault = FieldError::new(format!("{at}{inside}"), detail);
+                faults.push(pack.fault(Part::Policy(policy_name), fault));
+            };
+            match pack.templates.get(name) {
+                None => fault("/template", format!("there is no folder templates/{name}")),
+                Some(template) => {
+                    for (locale, parts) in &template.locales {
+                        for channel in channels.channels().iter().filter(|c| !parts.speaks(**c)) {
+                            fault("/channels", format!("templates/{name}/{locale}.toml has no [{channel}]"));
+                        }
                     }
                 }
             }

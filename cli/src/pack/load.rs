@@ -1,12 +1,14 @@
-//! Reads a pack's folder: `pack.toml`, `routes.toml`, `templates/<name>/<locale>.toml` with the long texts of its email
+//! Reads a pack's folder: `pack.toml`, `routes.toml`, `reminder-policies.toml` and `schedules.toml` if there are any, `templates/<name>/<locale>.toml` with the long texts of its email
 //! beside it in `<locale>.html` and `<locale>.txt`, and `samples/`. [`super::check`] comes next.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use carillon_domain::{
-    EventInput, EventType, FieldError, GroupName, Recipient, RecipientId, Route, Template, TemplateName,
+    EventInput, EventType, FieldError, GroupName, PolicyName, Recipient, RecipientId, ReminderPolicy, Route,
+    Schedule, ScheduleName, Template, TemplateName,
 };
+use carillon_pipeline::apply_pack::PackSettings;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,6 +16,12 @@ use super::find::MANIFEST;
 use super::places::Places;
 use super::read::{Reading, named};
 use super::{Expectation, Group, Pack, PackFaults, Sample, SampleRecipient, Sources, check};
+
+/// The file of the reminder policies; few packs have one.
+const POLICIES: &str = "reminder-policies.toml";
+
+/// The file of the schedules; few packs have one.
+const SCHEDULES: &str = "schedules.toml";
 
 /// The file of the invented people, beside the invented events.
 const RECIPIENTS: &str = "recipients.toml";
@@ -29,6 +37,8 @@ struct Manifest {
     default_locale: String,
     #[serde(default)]
     groups: Vec<Group>,
+    #[serde(default)]
+    settings: PackSettings,
 }
 
 #[derive(Deserialize)]
@@ -62,15 +72,18 @@ pub fn load(folder: &Path) -> Result<Pack, PackFaults> {
     let manifest = reading.typed::<Manifest>(&folder.join(MANIFEST));
     let mut sources = Sources::default();
     let routes = routes(&mut reading, &mut sources, &folder.join("routes.toml"));
+    let policies = policies(&mut reading, &mut sources, &folder.join(POLICIES));
+    let schedules = schedules(&mut reading, &mut sources, &folder.join(SCHEDULES));
     let templates = templates(&mut reading, &mut sources, &folder.join("templates"));
     let recipients = recipients(&mut reading, &mut sources, &folder.join("samples").join(RECIPIENTS));
     let samples = samples(&mut reading, &folder.join("samples"));
     strangers(&mut reading, folder);
     let Some((places, manifest)) = manifest else { return Err(PackFaults(reading.faults)) };
     sources.manifest = places;
-    let Manifest { name, title, default_locale, groups, .. } = manifest;
+    let Manifest { name, title, default_locale, groups, settings, .. } = manifest;
     let (samples, sample_places): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
-    let pack = Pack { name, title, default_locale, groups, templates, routes, recipients, samples, sources };
+    let pack =
+        Pack { name, title, default_locale, groups, templates, routes, policies, schedules, settings, recipients, samples, sources };
     let mut faults = reading.faults;
     // A part that could not be read is missing everywhere else: those faults would only repeat the first.
     if faults.is_empty() {
@@ -98,6 +111,62 @@ fn routes(reading: &mut Reading, sources: &mut Sources, file: &Path) -> BTreeMap
     }
     sources.routes = places;
     routes
+}
+
+fn policies(
+    reading: &mut Reading,
+    sources: &mut Sources,
+    file: &Path,
+) -> BTreeMap<PolicyName, ReminderPolicy> {
+    if !file.exists() {
+        return BTreeMap::new();
+    }
+    let Some((places, Value::Object(tables))) = reading.toml(file) else { return BTreeMap::new() };
+    let mut policies = BTreeMap::new();
+    for (name, table) in tables {
+        let at = format!("/{}", carillon_domain::problem::pointer_part(&name));
+        match name.parse::<PolicyName>() {
+            Err(error) => {
+                reading.note(&places, &at, vec![FieldError::new("", format!("the policy name {error}"))]);
+            }
+            Ok(name) => {
+                if let Some(policy) = reading.parsed::<ReminderPolicy>(&places, &at, table) {
+                    reading.note(&places, &at, policy.faults());
+                    policies.insert(name, policy);
+                }
+            }
+        }
+    }
+    sources.policies = places;
+    policies
+}
+
+fn schedules(
+    reading: &mut Reading,
+    sources: &mut Sources,
+    file: &Path,
+) -> BTreeMap<ScheduleName, Schedule> {
+    if !file.exists() {
+        return BTreeMap::new();
+    }
+    let Some((places, Value::Object(tables))) = reading.toml(file) else { return BTreeMap::new() };
+    let mut schedules = BTreeMap::new();
+    for (name, table) in tables {
+        let at = format!("/{}", carillon_domain::problem::pointer_part(&name));
+        match name.parse::<ScheduleName>() {
+            Err(error) => {
+                reading.note(&places, &at, vec![FieldError::new("", format!("the schedule's name {error}"))]);
+            }
+            Ok(name) => {
+                if let Some(schedule) = reading.parsed::<Schedule>(&places, &at, table) {
+                    reading.note(&places, &at, schedule.faults());
+                    schedules.insert(name, schedule);
+                }
+            }
+        }
+    }
+    sources.schedules = places;
+    schedules
 }
 
 fn templates(
@@ -233,7 +302,7 @@ fn samples(reading: &mut Reading, folder: &Path) -> Vec<(Sample, Places)> {
 fn strangers(reading: &mut Reading, folder: &Path) {
     for entry in reading.entries(folder) {
         let name = named(&entry);
-        let known = [MANIFEST, "routes.toml", "templates", "samples"].contains(&name.as_str());
+        let known = [MANIFEST, "routes.toml", POLICIES, SCHEDULES, "templates", "samples"].contains(&name.as_str());
         if !known && entry.extension().is_none_or(|e| e != "md") {
             reading.note_file(&entry, "is not part of a pack");
         }

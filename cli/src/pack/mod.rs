@@ -14,9 +14,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use carillon_domain::{
-    Channel, EventType, FieldError, GroupName, Recipient, RecipientId, Route, StateKind, Template,
+    Channel, EventType, FieldError, GroupName, PolicyName, Recipient, RecipientId, ReminderPolicy, Route, Schedule, ScheduleName, StateKind, Template,
     TemplateName,
 };
+use carillon_pipeline::apply_pack::PackSettings;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -39,6 +40,12 @@ pub struct Pack {
     pub templates: BTreeMap<TemplateName, Template>,
     /// The routes by event type.
     pub routes: BTreeMap<EventType, Route>,
+    /// How people are reminded of what is due, by name.
+    pub policies: BTreeMap<PolicyName, ReminderPolicy>,
+    /// When its sweeps run, by name.
+    pub schedules: BTreeMap<ScheduleName, Schedule>,
+    /// The settings that it brings.
+    pub settings: PackSettings,
     /// Invented people, to try it with.
     pub recipients: Vec<SampleRecipient>,
     /// Invented events and what they lead to, in the order of their files' names.
@@ -104,6 +111,8 @@ pub struct Expectation {
 struct Sources {
     manifest: Places,
     routes: Places,
+    policies: Places,
+    schedules: Places,
     recipients: Places,
     templates: BTreeMap<(TemplateName, String), Places>,
 }
@@ -117,6 +126,10 @@ pub enum Part<'a> {
     Template(&'a TemplateName),
     /// A route.
     Route(&'a EventType),
+    /// A reminder policy.
+    Policy(&'a PolicyName),
+    /// A schedule.
+    Schedule(&'a ScheduleName),
     /// An invented person, by their place in the file.
     Recipient(usize),
 }
@@ -130,6 +143,14 @@ impl Pack {
             Part::Route(event_type) => {
                 let name = carillon_domain::problem::pointer_part(event_type.as_str());
                 self.sources.routes.fault(fault.under(&format!("/{name}")))
+            }
+            Part::Policy(name) => {
+                let name = carillon_domain::problem::pointer_part(name.as_str());
+                self.sources.policies.fault(fault.under(&format!("/{name}")))
+            }
+            Part::Schedule(name) => {
+                let name = carillon_domain::problem::pointer_part(name.as_str());
+                self.sources.schedules.fault(fault.under(&format!("/{name}")))
             }
             Part::Recipient(i) => self.sources.recipients.fault(fault.under(&format!("/recipients/{i}"))),
             Part::Template(name) => self.template_fault(name, fault),

@@ -110,7 +110,9 @@ fn by_answer(channel: Channel, delivery: &Value) -> Option<(String, String)> {
         let fits = |(known, words, ..): &&(&str, &str, &str, &str)| {
             code.starts_with(known) && detail.contains(words)
         };
-        return EMAIL.iter().find(fits).map(|(_, _, cause, fix)| ((*cause).to_owned(), (*fix).to_owned()));
+        let known = EMAIL.iter().find(fits).map(|(_, _, cause, fix)| ((*cause).to_owned(), (*fix).to_owned()));
+        let other = || (format!("SES answered {code}"), "read its words: carillon explain".to_owned());
+        return known.or_else(|| (!code.is_empty()).then(other));
     }
     if let Some((_, cause, fix)) = WHATSAPP.iter().find(|(known, ..)| *known == code) {
         return Some(((*cause).to_owned(), (*fix).to_owned()));
@@ -149,6 +151,9 @@ fn by_reason(channel: Channel, delivery: &Value) -> (String, String) {
             ("the key is a team key and the address is not of the team", "use a live key")
         }
         ("failed", "bounced") => ("the mailbox does not exist or refuses mail", "try another address"),
+        ("failed", "attempts_exhausted") => {
+            ("the provider failed at every try", "carillon recent shows what it said; then carillon retry")
+        }
         ("retrying", _) => ("the provider does not answer, or throttles", "try again in some minutes"),
         ("in_doubt", _) => (
             "the provider was asked and nobody knows whether it accepted",

@@ -5,6 +5,7 @@ use carillon_domain::Channel;
 
 use super::item::{Finding, Item};
 use super::reach;
+use super::schedules;
 use super::sending;
 use super::setup::Setup;
 use crate::pack::Pack;
@@ -23,6 +24,7 @@ pub(super) fn examine(setup: &Setup, packs: &[Pack]) -> Vec<Item> {
         channel(setup, packs, Channel::Whatsapp),
         reach::addresses(setup),
         routes(setup, packs),
+        schedules::schedules(setup, packs),
         sending::sending(setup),
     ]
 }

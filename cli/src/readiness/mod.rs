@@ -8,6 +8,7 @@ mod item;
 mod mend;
 mod reach;
 mod ready;
+mod schedules;
 mod sending;
 mod setup;
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub(super) struct Setup {
     pub people: BTreeMap<String, Recipient>,
     /// Whether these are all people.
     pub all_people: bool,
+    /// What runs by the clock.
+    pub schedules: Vec<Value>,
     /// The last deliveries, the newest first.
     pub deliveries: Vec<Value>,
     /// When this was read.
@@ -77,6 +79,7 @@ impl Setup {
         }
         let templates = client.list("/v1/templates", &[], usize::MAX).await?;
         let templates = templates.iter().map(|t| (field(t, "name"), t["published"].as_u64())).collect();
+        let schedules = client.get(crate::schedules::PATH).await?;
         let people = named(client, "/v1/recipients", "id", LOOKED_AT).await?;
         Ok(Self {
             url: client.url().to_owned(),
@@ -87,6 +90,7 @@ impl Setup {
             routes: named(client, "/v1/routes", "event_type", usize::MAX).await?,
             all_people: people.len() < LOOKED_AT,
             people,
+            schedules: schedules["items"].as_array().cloned().unwrap_or_default(),
             deliveries: client.list("/v1/deliveries", &[], LAST_DELIVERIES).await?,
             read_at: SystemClock.now(),
         })

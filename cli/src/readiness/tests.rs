@@ -45,9 +45,14 @@ fn setup() -> Setup {
         routes: BTreeMap::from([("order.created".to_owned(), serde_json::from_value(route).unwrap())]),
         people,
         all_people: true,
+        schedules: vec![schedule("sweep-due", true, &Value::Null)],
         deliveries: vec![json!({"state": "delivered", "created_at": "2026-11-20T09:00:00Z"})],
         read_at: "2026-11-20T10:00:00Z".parse::<Timestamp>().unwrap(),
     }
+}
+
+fn schedule(name: &str, deployment: bool, fault: &Value) -> Value {
+    json!({"name": name, "sweep": "sweep-due", "cadence": "1m", "deployment": deployment, "fault": fault})
 }
 
 fn items(setup: &Setup) -> Vec<Item> {
@@ -223,4 +228,19 @@ fn a_test_that_was_not_sent_says_why_in_words() {
         assert!(cause.contains(words), "{words} in {cause}");
     }
     assert_eq!(trial(Email, "delivered", "", "", ""), "");
+}
+
+/// R31: what does not run by the clock is named, and what puts it right.
+#[test]
+fn a_schedule_that_does_not_run_is_a_cause_r31() {
+    for (deployment, fault, cause) in [
+        (true, "late", "scheduler not running: sweep-due has not run when it should"),
+        (false, "late", "schedule late: nightly has not run when it should"),
+        (false, "missing", "schedule missing: nothing starts nightly"),
+        (false, "disabled", "schedule disabled: nightly, so that what it is for stands still"),
+    ] {
+        let name = if deployment { "sweep-due" } else { "nightly" };
+        let setup = Setup { schedules: vec![schedule(name, deployment, &json!(fault))], ..setup() };
+        assert_eq!(faults(&setup), [cause]);
+    }
 }

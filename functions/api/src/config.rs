@@ -1,7 +1,5 @@
 //! The environment variables of api.
 
-use std::collections::BTreeMap;
-
 use carillon_aws::connect::Deployment;
 use carillon_pipeline::ports::Queue;
 use carillon_runtime::environment::{Missing, required};
@@ -11,15 +9,5 @@ use carillon_runtime::environment::{Missing, required};
 /// # Errors
 /// When a variable is missing.
 pub fn deployment() -> Result<Deployment, Missing> {
-    Ok(Deployment {
-        table: required("CARILLON_TABLE", "the name of the DynamoDB table")?,
-        secrets_prefix: required(
-            "CARILLON_SECRETS_PREFIX",
-            "what the names of the SSM parameters begin with",
-        )?,
-        queue_urls: BTreeMap::from([(
-            Queue::Jobs,
-            required("CARILLON_JOBS_QUEUE_URL", "where long work goes")?,
-        )]),
-    })
+    Deployment::read(required, &[(Queue::Jobs, "CARILLON_JOBS_QUEUE_URL", "where long work goes")])
 }

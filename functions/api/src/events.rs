@@ -44,6 +44,11 @@ pub(crate) async fn cancel(pipeline: &Pipeline, request: &Request) -> Result<Ans
     pipeline.cancel(request.caller()?, &request.part("event")?).await.map(Answer::worked)
 }
 
+pub(crate) async fn acknowledge(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let (id, body) = (request.part("event")?, request.json_or_nothing()?);
+    pipeline.acknowledge(request.caller()?, &id, body).await.map(Answer::worked)
+}
+
 pub(crate) async fn prove(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     pipeline.prove(request.caller()?, request.json(&[])?).await.map(Answer::worked)
 }

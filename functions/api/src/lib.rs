@@ -2,12 +2,13 @@
 //! sends nothing.
 
 pub mod config;
+mod deadlines;
 mod directory;
 mod events;
-mod inbox;
 mod jobs;
 mod people;
 mod routes;
+mod stats;
 mod templates;
 
 use carillon_domain::{Problem, ProblemKind, Scope};
@@ -15,7 +16,7 @@ use carillon_pipeline::Pipeline;
 use carillon_runtime::http::{Answer, Call, Request, Verb};
 use serde_json::json;
 
-use Scope::{EventsWrite, Inbox, Manage, Read};
+use Scope::{EventsWrite, Manage, Read};
 use Verb::{Delete, Get, Post, Put};
 
 /// The calls that this function answers.
@@ -29,6 +30,9 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Get, "/v1/events/{event}/deliveries", Read, |p, r| Box::pin(events::deliveries_of(p, r)))
         .querying(&["limit", "cursor"]),
     Call::keyed(Post, "/v1/events/{event}/cancel", EventsWrite, |p, r| Box::pin(events::cancel(p, r))),
+    Call::keyed(Post, "/v1/events/{event}/acknowledge", EventsWrite, |p, r| {
+        Box::pin(events::acknowledge(p, r))
+    }),
     Call::keyed(Get, "/v1/events/{event}/explain", Read, |p, r| Box::pin(events::explain(p, r)))
         .querying(&["recipient"]),
     Call::keyed(Get, "/v1/deliveries", Read, |p, r| Box::pin(events::list_deliveries(p, r))).querying(&[
@@ -53,12 +57,6 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Post, "/v1/recipients/search", Read, |p, r| Box::pin(people::search(p, r))),
     Call::keyed(Post, "/v1/recipients/import", Manage, |p, r| Box::pin(people::import(p, r))),
     Call::keyed(Post, "/v1/recipients/normalise", Manage, |p, r| Box::pin(people::normalise(p, r))),
-    Call::keyed(Get, "/v1/recipients/{recipient}/preferences", Read, |p, r| {
-        Box::pin(people::get_preferences(p, r))
-    }),
-    Call::keyed(Put, "/v1/recipients/{recipient}/preferences", Manage, |p, r| {
-        Box::pin(people::put_preferences(p, r))
-    }),
     Call::keyed(Get, "/v1/suppressions", Read, |p, r| Box::pin(people::list_suppressions(p, r)))
         .querying(&["limit", "cursor"]),
     Call::keyed(Post, "/v1/suppressions", Manage, |p, r| Box::pin(people::post_suppression(p, r))),
@@ -67,6 +65,8 @@ pub const CALLS: &[Call] = &[
     }),
     // It changes nothing, so whoever may read may ask.
     Call::keyed(Post, "/v1/system/prove", Read, |p, r| Box::pin(events::prove(p, r))),
+    Call::keyed(Get, "/v1/system/stats", Read, |p, r| Box::pin(stats::get(p, r)))
+        .querying(&["from", "to", "by"]),
     Call::keyed(Get, "/v1/system/settings", Read, |p, r| Box::pin(people::get_settings(p, r))),
     Call::keyed(Put, "/v1/system/settings", Manage, |p, r| Box::pin(people::put_settings(p, r))),
     Call::keyed(Get, "/v1/groups", Read, |p, r| Box::pin(directory::list_groups(p, r)))
@@ -99,14 +99,23 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Post, "/v1/templates/{template}/preview", EventsWrite, |p, r| {
         Box::pin(templates::preview(p, r))
     }),
-    Call::keyed(Get, "/v1/jobs/{job}", Read, |p, r| Box::pin(jobs::get(p, r))),
-    Call::keyed(Get, "/v1/inbox", Inbox, |p, r| Box::pin(inbox::list(p, r))).querying(&[
-        "recipient",
-        "limit",
-        "cursor",
+    Call::keyed(Get, "/v1/reminder-policies", Read, |p, r| Box::pin(deadlines::list_policies(p, r)))
+        .querying(&["limit", "cursor"]),
+    Call::keyed(Put, "/v1/reminder-policies/{policy}", Manage, |p, r| Box::pin(deadlines::put_policy(p, r))),
+    Call::keyed(Get, "/v1/reminder-policies/{policy}", Read, |p, r| Box::pin(deadlines::get_policy(p, r))),
+    Call::keyed(Delete, "/v1/reminder-policies/{policy}", Manage, |p, r| {
+        Box::pin(deadlines::delete_policy(p, r))
+    }),
+    // Who posts events says what is due as well.
+    Call::keyed(Put, "/v1/deadlines/{deadline}", EventsWrite, |p, r| Box::pin(deadlines::put(p, r)))
+        .limited(262_144),
+    Call::keyed(Post, "/v1/deadlines/{deadline}/close", EventsWrite, |p, r| Box::pin(deadlines::close(p, r)))
+        .limited(262_144),
+    Call::keyed(Get, "/v1/deadlines/{deadline}", Read, |p, r| Box::pin(deadlines::get(p, r))),
+    Call::keyed(Get, "/v1/deadlines", Read, |p, r| Box::pin(deadlines::list(p, r))).querying(&[
+        "state", "due_from", "due_to", "limit", "cursor",
     ]),
-    Call::keyed(Get, "/v1/inbox/unread-count", Inbox, |p, r| Box::pin(inbox::unread_count(p, r)))
-        .querying(&["recipient"]),
+    Call::keyed(Get, "/v1/jobs/{job}", Read, |p, r| Box::pin(jobs::get(p, r))),
 ];
 
 async fn health(pipeline: &Pipeline, _: &Request) -> Result<Answer, Problem> {

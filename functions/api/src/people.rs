@@ -1,4 +1,4 @@
-//! What people want, and people in number: preferences, suppressions, settings, import, normalise, search.
+//! People in number, and what holds for all of them: suppressions, settings, import, normalise, search.
 
 use carillon_domain::parse::from_value;
 use carillon_domain::{FieldError, Problem, ProblemKind};
@@ -9,17 +9,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::directory::recipient_json;
-
-pub(crate) async fn get_preferences(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    let id = request.part("recipient")?;
-    let found = pipeline.stored_recipient(&request.caller()?.tenant, &id).await?;
-    found.map(|r| Answer::ok(&json!(r.preferences))).ok_or_else(|| Problem::not_found("recipient", &id))
-}
-
-pub(crate) async fn put_preferences(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    let (id, body) = (request.part("recipient")?, request.json(&[])?);
-    Ok(Answer::ok(&json!(pipeline.configure_preferences(&request.caller()?.tenant, &id, body).await?)))
-}
 
 pub(crate) async fn list_suppressions(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let window = request.window()?;

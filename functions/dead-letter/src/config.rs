@@ -1,7 +1,5 @@
 //! The environment variables of dead-letter.
 
-use std::collections::BTreeMap;
-
 use carillon_aws::connect::Deployment;
 use carillon_pipeline::ports::Queue;
 use carillon_runtime::environment::{Missing, required};
@@ -13,14 +11,7 @@ use crate::Sources;
 /// # Errors
 /// When a variable is missing.
 pub fn deployment() -> Result<Deployment, Missing> {
-    Ok(Deployment {
-        table: required("CARILLON_TABLE", "the name of the DynamoDB table")?,
-        secrets_prefix: required(
-            "CARILLON_SECRETS_PREFIX",
-            "what the names of the SSM parameters begin with",
-        )?,
-        queue_urls: BTreeMap::new(),
-    })
+    Deployment::read(required, &[])
 }
 
 /// Which dead-letter queue belongs to which queue.

@@ -21,7 +21,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let pipeline = &Pipeline { pace: environment::pace()?, ..pipeline };
     let ses =
         carillon_channels::email::provider::ses_client(&config, deliver_email::config::ses_url().as_deref());
-    let provider = &SesProvider::new(ses).linking_to(deliver_email::config::public_url());
+    let provider = &SesProvider::new(ses).linking_to(pipeline.public_url.clone());
     lambda_runtime::run(service_fn(|event: LambdaEvent<_>| async move {
         Ok::<_, lambda_runtime::Error>(deliver_email::handle(pipeline, provider, event.payload).await)
     }))

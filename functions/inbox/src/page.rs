@@ -5,6 +5,7 @@ use carillon_domain::Category;
 pub(crate) fn question(from: &str, category: Category) -> String {
     let (from, kind) = (escaped(from), kind(category));
     framed(
+        "en",
         "Unsubscribe",
         &format!(
             "<p>Do you want no more {kind} by email from <strong>{from}</strong>?</p>\
@@ -16,11 +17,15 @@ pub(crate) fn question(from: &str, category: Category) -> String {
 
 pub(crate) fn done(from: &str, category: Category) -> String {
     let (from, kind) = (escaped(from), kind(category));
-    framed("Unsubscribed", &format!("<p>You get no more {kind} by email from <strong>{from}</strong>.</p>"))
+    framed(
+        "en",
+        "Unsubscribed",
+        &format!("<p>You get no more {kind} by email from <strong>{from}</strong>.</p>"),
+    )
 }
 
 pub(crate) fn unknown() -> String {
-    framed("Not found", "<p>This link is not complete, or it is not one of ours.</p>")
+    framed("en", "Not found", "<p>This link is not complete, or it is not one of ours.</p>")
 }
 
 /// What a category is to its reader.
@@ -34,9 +39,9 @@ fn kind(category: Category) -> &'static str {
     }
 }
 
-fn framed(title: &str, body: &str) -> String {
+pub(crate) fn framed(locale: &str, title: &str, body: &str) -> String {
     format!(
-        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+        "<!doctype html><html lang=\"{locale}\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\">\
          <title>{title}</title><style>body{{font:1.1rem/1.5 system-ui,sans-serif;max-width:32rem;margin:4rem auto;\
          padding:0 1rem}}button{{font:inherit;padding:.5rem 1.5rem}}</style></head>\
@@ -44,7 +49,7 @@ fn framed(title: &str, body: &str) -> String {
     )
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

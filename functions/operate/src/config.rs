@@ -1,7 +1,5 @@
 //! The environment variables of operate.
 
-use std::collections::BTreeMap;
-
 use carillon_aws::connect::Deployment;
 use carillon_pipeline::ports::Queue;
 use carillon_runtime::environment::{Missing, required};
@@ -11,18 +9,14 @@ use carillon_runtime::environment::{Missing, required};
 /// # Errors
 /// When a variable is missing.
 pub fn deployment() -> Result<Deployment, Missing> {
-    Ok(Deployment {
-        table: required("CARILLON_TABLE", "the name of the DynamoDB table")?,
-        secrets_prefix: required(
-            "CARILLON_SECRETS_PREFIX",
-            "what the names of the SSM parameters begin with",
-        )?,
-        queue_urls: BTreeMap::from([
-            (Queue::Events, required("CARILLON_EVENTS_QUEUE_URL", "where redriven work goes")?),
-            (Queue::Whatsapp, required("CARILLON_WHATSAPP_QUEUE_URL", "where redriven work goes")?),
-            (Queue::Email, required("CARILLON_EMAIL_QUEUE_URL", "where redriven work goes")?),
-            (Queue::Receipts, required("CARILLON_RECEIPTS_QUEUE_URL", "where redriven work goes")?),
-            (Queue::Jobs, required("CARILLON_JOBS_QUEUE_URL", "where redriven and long work goes")?),
-        ]),
-    })
+    Deployment::read(
+        required,
+        &[
+            (Queue::Events, "CARILLON_EVENTS_QUEUE_URL", "where redriven work goes"),
+            (Queue::Whatsapp, "CARILLON_WHATSAPP_QUEUE_URL", "where redriven work goes"),
+            (Queue::Email, "CARILLON_EMAIL_QUEUE_URL", "where redriven work goes"),
+            (Queue::Receipts, "CARILLON_RECEIPTS_QUEUE_URL", "where redriven work goes"),
+            (Queue::Jobs, "CARILLON_JOBS_QUEUE_URL", "where redriven and long work goes"),
+        ],
+    )
 }

@@ -1,13 +1,15 @@
-//! operate: what a tenant's operators and the platform put: keys, tenants, channels, packs, kill switches; and what they
-//! put back to work: dead letters. Reads and writes those, and the secrets of channels; calls no provider. The only function that may write
+//! operate: what a tenant's operators and the platform put: keys, tenants, channels, packs, kill switches,
+//! schedules; and what they put back to work: dead letters. Reads and writes those, and the secrets of channels; calls no provider. The only function that may write
 //! secrets.
 
 mod channels;
 pub mod config;
 mod dead_letters;
 mod deliveries;
+mod funds;
 mod keys;
 mod packs;
+mod schedules;
 mod switches;
 mod tenants;
 
@@ -34,6 +36,16 @@ pub const CALLS: &[Call] = &[
         .querying(&["tenant", "limit", "cursor"]),
     Call::keyed(Delete, "/v1/keys/{key}", Manage, |p, r| Box::pin(keys::delete(p, r))).querying(&["tenant"]),
     Call::keyed(Put, "/v1/packs/{pack}", Manage, |p, r| Box::pin(packs::put(p, r))).querying(&["dry_run"]),
+    Call::keyed(Get, "/v1/system/schedules", Read, |p, r| Box::pin(schedules::list(p, r))),
+    Call::keyed(Put, "/v1/system/schedules/{schedule}", Manage, |p, r| Box::pin(schedules::put(p, r))),
+    Call::keyed(Delete, "/v1/system/schedules/{schedule}", Manage, |p, r| {
+        Box::pin(schedules::delete(p, r))
+    }),
+    Call::keyed(Post, "/v1/system/sweeps/{sweep}/run", Manage, |p, r| Box::pin(schedules::run(p, r))),
+    Call::keyed(Get, "/v1/system/credits", Read, |p, r| Box::pin(funds::get_credits(p, r))),
+    Call::keyed(Put, "/v1/system/credits", Manage, |p, r| Box::pin(funds::put_credits(p, r))),
+    Call::keyed(Get, "/v1/system/budgets", Read, |p, r| Box::pin(funds::get_budgets(p, r))),
+    Call::keyed(Put, "/v1/system/budgets", Manage, |p, r| Box::pin(funds::put_budgets(p, r))),
     Call::keyed(Get, "/v1/system/switches", Read, |p, r| Box::pin(switches::get(p, r))),
     Call::keyed(Put, "/v1/system/switches", Manage, |p, r| Box::pin(switches::put(p, r))),
     Call::keyed(Put, "/v1/tenants/{tenant}", Platform, |p, r| Box::pin(tenants::put(p, r))),

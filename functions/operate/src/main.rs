@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use carillon_aws::{clients, connect};
+use carillon_aws::{EventBridgeSchedules, ScheduleGroup, clients, connect};
 use carillon_channels::MinijinjaRenderer;
 use carillon_pipeline::Pipeline;
 use carillon_runtime::{SystemClock, SystemEntropy, environment, http, telemetry};
@@ -17,6 +17,8 @@ async fn main() -> Result<(), lambda_http::Error> {
     };
     let config = clients::from_environment().await;
     let pipeline = connect::pipeline(&config, operate::config::deployment()?, local).await?;
-    let pipeline = Pipeline { pace: environment::pace()?, ..pipeline };
+    let group = ScheduleGroup::read(environment::required)?;
+    let schedules = Arc::new(EventBridgeSchedules::from_config(&config, group));
+    let pipeline = Pipeline { pace: environment::pace()?, schedules, ..pipeline };
     http::run(http::Service::new(Arc::new(pipeline), operate::CALLS)?).await
 }

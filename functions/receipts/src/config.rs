@@ -1,7 +1,5 @@
 //! The environment variables of receipts.
 
-use std::collections::BTreeMap;
-
 use carillon_aws::connect::Deployment;
 use carillon_pipeline::ports::Queue;
 use carillon_runtime::environment::{Missing, required};
@@ -11,15 +9,11 @@ use carillon_runtime::environment::{Missing, required};
 /// # Errors
 /// When a variable is missing.
 pub fn deployment() -> Result<Deployment, Missing> {
-    Ok(Deployment {
-        table: required("CARILLON_TABLE", "the name of the DynamoDB table")?,
-        secrets_prefix: required(
-            "CARILLON_SECRETS_PREFIX",
-            "what the names of the SSM parameters begin with",
-        )?,
-        queue_urls: BTreeMap::from([(
-            Queue::Whatsapp,
-            required("CARILLON_WHATSAPP_QUEUE_URL", "where what waited for a window goes")?,
-        )]),
-    })
+    Deployment::read(
+        required,
+        &[
+            (Queue::Whatsapp, "CARILLON_WHATSAPP_QUEUE_URL", "where what waited for a window goes"),
+            (Queue::Jobs, "CARILLON_JOBS_QUEUE_URL", "where the rest of a long acknowledgement goes"),
+        ],
+    )
 }

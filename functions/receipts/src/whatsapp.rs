@@ -43,7 +43,9 @@ pub(crate) async fn record(pipeline: &Pipeline, change: &Change) -> Result<(), W
         tracing::warn!(webhook.field = %short(field), "a webhook names a number of no tenant");
         return Ok(());
     };
-    if let Some(waba) = change.waba.as_str().filter(|id| is_digits(id)) {
+    // Likewise: an account that a tenant's own app names may be another's.
+    let shared = change.app.is_none();
+    if let Some(waba) = change.waba.as_str().filter(|id| shared && is_digits(id)) {
         pipeline.learn_business_account(&tenant, waba).await?;
     }
     record_all(pipeline, &tenant, whatsapp::receipts::parse(&change.value, pipeline.now())).await?;

@@ -1,7 +1,5 @@
 //! The environment variables of sweep-due.
 
-use std::collections::BTreeMap;
-
 use carillon_aws::connect::Deployment;
 use carillon_pipeline::ports::Queue;
 use carillon_runtime::environment::{Missing, required};
@@ -11,16 +9,12 @@ use carillon_runtime::environment::{Missing, required};
 /// # Errors
 /// When a variable is missing.
 pub fn deployment() -> Result<Deployment, Missing> {
-    Ok(Deployment {
-        table: required("CARILLON_TABLE", "the name of the DynamoDB table")?,
-        secrets_prefix: required(
-            "CARILLON_SECRETS_PREFIX",
-            "what the names of the SSM parameters begin with",
-        )?,
-        queue_urls: BTreeMap::from([
-            (Queue::Events, required("CARILLON_EVENTS_QUEUE_URL", "where work that is due goes")?),
-            (Queue::Whatsapp, required("CARILLON_WHATSAPP_QUEUE_URL", "where work that is due goes")?),
-            (Queue::Email, required("CARILLON_EMAIL_QUEUE_URL", "where work that is due goes")?),
-        ]),
-    })
+    Deployment::read(
+        required,
+        &[
+            (Queue::Events, "CARILLON_EVENTS_QUEUE_URL", "where work that is due goes"),
+            (Queue::Whatsapp, "CARILLON_WHATSAPP_QUEUE_URL", "where work that is due goes"),
+            (Queue::Email, "CARILLON_EMAIL_QUEUE_URL", "where work that is due goes"),
+        ],
+    )
 }

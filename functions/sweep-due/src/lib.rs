@@ -4,6 +4,7 @@
 
 pub mod config;
 
+use carillon_domain::Sweep;
 use carillon_pipeline::{Pipeline, WorkError};
 
 /// Works everything that is due. A run that fails is repeated by the next minute's.
@@ -11,8 +12,10 @@ use carillon_pipeline::{Pipeline, WorkError};
 /// # Errors
 /// When the table or a queue cannot be reached.
 pub async fn handle(pipeline: &Pipeline) -> Result<(), WorkError> {
+    let started_at = pipeline.now();
     let swept = pipeline.sweep_due().await?;
     tracing::info!(due.queued = swept.queued, due.ended = swept.ended, due.parked = swept.parked, "swept");
+    pipeline.note_sweep(Sweep::Due, started_at).await?;
     let told = pipeline.tell_of_failures().await?;
     if told > 0 {
         tracing::info!(tenants.told = told, "told of failures");

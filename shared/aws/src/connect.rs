@@ -9,7 +9,7 @@ use carillon_pipeline::Pipeline;
 use carillon_pipeline::bootstrap::HASH_KEY;
 use carillon_pipeline::context::Remembered;
 use carillon_pipeline::pace::Pace;
-use carillon_pipeline::ports::{Clock, Entropy, Queue, Renderer, Secrets, StoreError};
+use carillon_pipeline::ports::{Clock, Entropy, NoSchedules, Queue, Renderer, Secrets, StoreError};
 
 use crate::{DynamoTable, SqsQueues, SsmSecrets};
 
@@ -22,6 +22,34 @@ pub struct Deployment {
     pub secrets_prefix: String,
     /// The URLs of the queues that this function sends to.
     pub queue_urls: BTreeMap<Queue, String>,
+    /// Where people reach the function inbox, for the links in messages.
+    pub public_url: String,
+}
+
+impl Deployment {
+    /// Reads where a deployment keeps its things. `variable` reads an environment variable, given its name and what it is
+    /// for; `queues` are those that a function sends to, each with its variable and what goes there.
+    ///
+    /// # Errors
+    /// What `variable` says of one that is missing.
+    pub fn read<E>(
+        variable: impl Fn(&'static str, &'static str) -> Result<String, E>,
+        queues: &[(Queue, &'static str, &'static str)],
+    ) -> Result<Self, E> {
+        let mut queue_urls = BTreeMap::new();
+        for (queue, name, purpose) in queues {
+            queue_urls.insert(*queue, variable(name, purpose)?);
+        }
+        Ok(Self {
+            table: variable("CARILLON_TABLE", "the name of the DynamoDB table")?,
+            secrets_prefix: variable(
+                "CARILLON_SECRETS_PREFIX",
+                "what the names of the SSM parameters begin with",
+            )?,
+            queue_urls,
+            public_url: variable("CARILLON_PUBLIC_URL", "where the links in messages lead")?,
+        })
+    }
 }
 
 /// What does not come from AWS.
@@ -67,6 +95,8 @@ pub async fn pipeline(
         entropy: local.entropy,
         leases_void_before: None,
         pace: Pace::Off,
+        schedules: Arc::new(NoSchedules),
+        public_url: Some(deployment.public_url),
         remembered: Remembered::default(),
     })
 }

@@ -16,7 +16,7 @@ use self::attribute::{from_item, from_key, to_found};
 use self::expression::Expressions;
 use crate::failure::{REPEATS, pause, store_error};
 
-mod attribute;
+pub(crate) mod attribute;
 mod definition;
 mod expression;
 mod many;

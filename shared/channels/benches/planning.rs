@@ -104,6 +104,7 @@ fn measure(bencher: Bencher<'_, '_>, html: &str, channels: &[&str]) {
             suppressed: &[],
             told_before: false,
             window_open: false,
+            acknowledge_url: "",
         };
         let planned = plan(&terms, &renderer, &reader, now);
         assert!(planned.iter().all(|p| p.send.is_some()), "{planned:?}");

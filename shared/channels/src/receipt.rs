@@ -1,6 +1,7 @@
 //! What a provider says about a message after it answered, in one form for all providers. Written by the
 //! `receipts.rs` of a channel from a webhook or event; record-receipt moves the delivery.
 
+use carillon_domain::prices::Pricing;
 use carillon_domain::{Address, ReceiptKind, Timestamp, Token};
 use carillon_pipeline::ports::Meaning;
 
@@ -23,6 +24,8 @@ pub struct ParsedReceipt {
     pub detail: Option<String>,
     /// Where the message went, if the provider says it: what is suppressed after a bounce. Its debug form hides it.
     pub address: Option<Address>,
+    /// Whether the provider bills the message, if it says so.
+    pub pricing: Option<Pricing>,
 }
 
 /// Everything that one webhook or event says.

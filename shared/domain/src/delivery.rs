@@ -8,6 +8,9 @@ use jiff::fmt::serde::timestamp::millisecond::{optional as optional_ms, required
 use serde::{Deserialize, Serialize};
 
 use crate::channel::Channel;
+use crate::cost::Cost;
+use crate::deadline::DeadlineMark;
+use crate::digest::DigestMark;
 use crate::ids::{DeliveryId, EventId, EventType, RecipientId, TemplateName};
 use crate::rendered::Rendered;
 use crate::route::{Category, Priority};
@@ -66,6 +69,18 @@ pub struct Delivery {
     /// Its event's list of deliveries is kept in several partitions, because there are many.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub spread: bool,
+    /// It is of a step of an escalation, which an acknowledgement takes back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub escalates: bool,
+    /// The deadline that it reminds of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<DeadlineMark>,
+    /// The digest it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<DigestMark>,
+    /// The delivery that tells of its event, in one message with others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_by: Option<DeliveryId>,
     /// Counts the writes of the item: each write says which one it follows, so none is lost to another.
     pub rev: u32,
     /// Provider calls made.
@@ -96,6 +111,15 @@ pub struct Delivery {
     /// Who took it back to `pending` last, after it had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revived: Option<Revival>,
+    /// When a wait ended that somebody wanted: what is sent late counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
+    pub due_at: Option<Timestamp>,
+    /// It was posted with a test key: decided and rendered, never sent, and counted nowhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
+    /// What the provider calls cost that are not kept in `attempts` any more, in millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "costs_nothing")]
+    pub earlier_micros: i64,
     /// The provider's name for the message that was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_message_id: Option<String>,
@@ -135,6 +159,11 @@ fn is_zero(n: &u32) -> bool {
     *n == 0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn costs_nothing(micros: &i64) -> bool {
+    *micros == 0
+}
+
 impl Delivery {
     /// How many attempts an item keeps; older ones live in the log only. Bounds the item's size.
     pub const KEPT_ATTEMPTS: u32 = 3;
@@ -144,6 +173,23 @@ impl Delivery {
     pub fn is_settled(&self) -> bool {
         let owes_fallback = self.state.kind() == StateKind::Failed && self.fallback_at.is_some();
         self.state.is_settled() && !owes_fallback
+    }
+
+    /// Whether it tells of other events besides its own.
+    #[must_use]
+    pub fn tells_of_others(&self) -> bool {
+        self.digest.as_ref().and_then(|mark| mark.carries).is_some_and(|carried| carried.events > 1)
+    }
+
+    /// Since when it has been due to leave, if it has not: the last time that somebody was to move it on. A delivery that
+    /// is due like that for a quarter of an hour is stuck.
+    #[must_use]
+    pub fn due_since(&self) -> Option<Timestamp> {
+        match self.state.kind() {
+            StateKind::Pending => Some(self.changed_at.max(self.held_until.max(self.retry_at).unwrap_or_default())),
+            StateKind::Sending => Some(self.lease_until.unwrap_or(self.changed_at)),
+            _ => None,
+        }
     }
 
     /// When it was accepted by the provider, by its own answer or by a receipt.
@@ -157,6 +203,24 @@ impl Delivery {
                 .find_map(|kind| self.receipts.get(kind))
                 .map(|r| r.0)
         })
+    }
+
+    /// When an in-app delivery came into the feed: what its item's key is made of. One that was held came later than it
+    /// was planned.
+    #[must_use]
+    pub fn in_feed_since(&self) -> Timestamp {
+        self.receipt_at(ReceiptKind::Delivered).unwrap_or(self.created_at)
+    }
+
+    /// What its provider calls cost; none while none was accepted.
+    #[must_use]
+    pub fn cost(&self) -> Option<Cost> {
+        let earlier = Cost { amount_micros: self.earlier_micros, estimated: true };
+        let earlier = (self.earlier_micros != 0).then_some(earlier);
+        let priced = self.attempts.values().filter_map(|attempt| {
+            Some(Cost { amount_micros: attempt.price_micros?, estimated: !attempt.price_is_final })
+        });
+        earlier.into_iter().chain(priced).reduce(Cost::plus)
     }
 
     /// When a receipt of this kind says that it happened.
@@ -209,6 +273,12 @@ pub struct Attempt {
     /// What went wrong, at most [`Attempt::DETAIL_CHARS`] characters, without address, name or token.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// What it costs, in millionths of a US dollar; none while it was not accepted.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub price_micros: Option<i64>,
+    /// The provider has said whether it bills it; an estimate otherwise.
+    #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
+    pub price_is_final: bool,
 }
 
 impl Attempt {
@@ -226,6 +296,8 @@ impl Attempt {
             code: None,
             trace_id: None,
             detail: None,
+            price_micros: None,
+            price_is_final: false,
         }
     }
 }

@@ -7,10 +7,13 @@ use jiff::fmt::serde::timestamp::millisecond::required as ms;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::escalation::Escalates;
 use crate::ids::{EventId, EventType, GroupName, RecipientId, TemplateName};
+use crate::deadline::DeadlineMark;
 use crate::parse;
 use crate::problem::FieldError;
 use crate::recipient::Recipient;
+use crate::reminder::ReminderOf;
 use crate::route::{Category, ChannelChoice, Priority};
 use crate::tenant::KeyKind;
 
@@ -47,6 +50,9 @@ pub struct EventInput {
     /// Recipients beside, or instead of, the route's audience.
     #[serde(default)]
     pub recipients: Targets,
+    /// Before this instant nothing of it is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deliver_at: Option<Timestamp>,
     /// After this instant nothing of it is sent any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
@@ -145,6 +151,7 @@ impl EventInput {
         "dataschema",
         "data",
         "recipients",
+        "deliver_at",
         "expires_at",
         "category",
         "priority",
@@ -291,22 +298,28 @@ pub struct Event {
     /// What the key that it was posted with leads to.
     #[serde(default, skip_serializing_if = "KeyKind::is_live")]
     pub key_kind: KeyKind,
+    /// Of which event's escalation it is a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalates: Option<Escalates>,
+    /// Which message of which deadline it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminder: Option<ReminderOf>,
 }
 
 /// A value as JSON text inside another.
-mod json_text {
+pub(crate) mod json_text {
     use serde::de::DeserializeOwned;
     use serde::ser::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<T: Serialize, S: Serializer>(
+    pub(crate) fn serialize<T: Serialize, S: Serializer>(
         value: &T,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&serde_json::to_string(value).map_err(S::Error::custom)?)
     }
 
-    pub(super) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<T, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -356,6 +369,44 @@ impl Event {
         let values: Option<Vec<String>> = paths.iter().map(|path| self.text_at(path)).collect();
         let text = serde_json::to_string(&(self.input.event_type.as_str(), values?)).ok()?;
         Some(crate::canonical::sha256_hex(&text))
+    }
+
+    /// When its messages are first due: `deliver_at`, else when it was accepted.
+    #[must_use]
+    pub fn first_due_at(&self) -> Timestamp {
+        self.input.deliver_at.map_or(self.accepted_at, |at| at.max(self.accepted_at))
+    }
+
+    /// The event that is acknowledged with this one: of an escalation the first.
+    #[must_use]
+    pub fn acknowledged_with(&self) -> &EventId {
+        self.escalates.as_ref().map_or(&self.id, |escalates| &escalates.event_id)
+    }
+
+    /// As it is for those in a zone, if it reminds of something at an hour of theirs: due then, and of use for as long as
+    /// the reminder is. None for those to whom it is not owed.
+    #[must_use]
+    pub fn due_in(&self, zone: &jiff::tz::TimeZone) -> Option<Self> {
+        let of = self.reminder.as_ref()?;
+        let at = of.due_in(zone)?;
+        let mut event = self.clone();
+        event.input.deliver_at = Some(at);
+        event.input.expires_at = Some(of.expires_at(at));
+        Some(event)
+    }
+
+    /// What recipients call it in their preferences, if it reminds of something.
+    #[must_use]
+    pub fn reminder_kind(&self) -> Option<&str> {
+        self.reminder.as_ref().filter(|of| of.offset.is_some()).map(|of| of.kind.as_str())
+    }
+
+    /// What a delivery of it keeps of the deadline that it reminds of.
+    #[must_use]
+    pub fn deadline_mark(&self) -> Option<DeadlineMark> {
+        let of = self.reminder.as_ref().filter(|of| of.offset.is_some())?;
+        let (id, at) = (of.deadline.clone(), self.input.deliver_at.unwrap_or(self.accepted_at));
+        Some(DeadlineMark { id, edition: of.edition, due_at: of.due_at, at })
     }
 
     /// Channels of a direct send.

@@ -98,10 +98,46 @@ text_id!(
 );
 
 text_id!(
+    /// The producer's own name for something that is due: a loan, an exam, an invoice.
+    DeadlineId, 128, |c| c != '#' && !c.is_control(),
+    "1 to 128 characters without # and control characters"
+);
+text_id!(
+    /// A reminder policy's name.
+    PolicyName, 128, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'),
+    "1 to 128 letters, digits or any of . _ -"
+);
+text_id!(
+    /// A kind of reminder: what recipients name in their preferences.
+    ReminderKind, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'),
+    "1 to 64 letters, digits or any of . _ -"
+);
+text_id!(
+    /// A part of the reminders that is planned by schedules of its own: those of a duration class before their deadlines,
+    /// or what is overdue.
+    Lane, 40, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '-'),
+    "1 to 40 lower-case letters, digits or any of _ -"
+);
+
+text_id!(
+    /// A schedule's name.
+    ScheduleName, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'),
+    "1 to 64 letters, digits or any of . _ -"
+);
+
+text_id!(
     /// A pack's name.
     PackName, 40, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-',
     "1 to 40 lower-case letters, digits or hyphens"
 );
+
+impl Lane {
+    /// The lane of what is owed at a deadline and after it, whatever its class; no class may have its name.
+    #[must_use]
+    pub fn overdue() -> Self {
+        Self("overdue".to_owned())
+    }
+}
 
 /// RFC 4648 base32 in lower case: the alphabet of every id that Carillon makes itself, safe in URLs, SES tags and keys.
 pub(crate) fn base32_lower(bytes: &[u8]) -> String {
@@ -112,15 +148,72 @@ pub(crate) fn is_base32_lower(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
 }
 
-/// 26 base32 characters. Derived from tenant and idempotency key when there is one, so that a repeated post finds its
-/// own event; random otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct EventId(String);
+/// An id of base32 characters: the type, how it is read and how it is written.
+macro_rules! base32_id {
+    ($(#[$doc:meta])* $name:ident, $length:literal, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The id as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $crate::ids::InvalidId;
+
+            fn try_from(text: String) -> Result<Self, $crate::ids::InvalidId> {
+                if $crate::ids::is_base32_lower(&text, $length) {
+                    return Ok(Self(text));
+                }
+                let rule = concat!("must be ", $what, ": ", $length, " characters of a-z and 2-7");
+                Err($crate::ids::InvalidId::rule(rule))
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// An id of 128 bits that can be random.
+macro_rules! random_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $crate::ids::base32_id!($(#[$doc])* $name, 26, $what);
+
+        impl $name {
+            /// An id that nobody has; the caller brings 128 random bits.
+            #[must_use]
+            pub fn from_random(bits: [u8; 16]) -> Self {
+                Self($crate::ids::base32_lower(&bits))
+            }
+        }
+    };
+}
+
+pub(crate) use {base32_id, random_id};
+
+random_id!(
+    /// 26 base32 characters. Derived from tenant and idempotency key when there is one, so that a repeated post finds its
+    /// own event; random otherwise.
+    EventId, "an event id"
+);
 
 impl EventId {
-    const LENGTH: usize = 26;
-
     /// The id of the event that this tenant posts under this idempotency key, whenever it does.
     #[must_use]
     pub fn from_idempotency_key(tenant: &TenantId, key: &str) -> Self {
@@ -131,87 +224,19 @@ impl EventId {
         let digest = hash.finalize();
         Self(base32_lower(&digest[..16]))
     }
-
-    /// The id of an event that has no idempotency key; the caller brings 128 random bits.
-    #[must_use]
-    pub fn from_random(bits: [u8; 16]) -> Self {
-        Self(base32_lower(&bits))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
-impl TryFrom<String> for EventId {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        if is_base32_lower(&text, Self::LENGTH) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidId("must be an event id: 26 characters of a-z and 2-7".to_owned()))
-        }
-    }
-}
-
-impl From<EventId> for String {
-    fn from(id: EventId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for EventId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A keyed hash (HMAC-SHA-256, 80 bits) that stands for a recipient in keys, logs and tokens: nobody without the
-/// deployment's key can go from it to a person.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct RecipientKey(String);
+base32_id!(
+    /// A keyed hash (HMAC-SHA-256, 80 bits) that stands for a recipient in keys, logs and tokens: nobody without the
+    /// deployment's key can go from it to a person.
+    RecipientKey, 16, "a recipient key"
+);
 
 impl RecipientKey {
-    const LENGTH: usize = 16;
-
     /// The key of a recipient of a tenant.
     #[must_use]
     pub fn of(secret: &HashKey, tenant: &TenantId, recipient: &RecipientId) -> Self {
         Self(secret.hash(&["recipient", tenant.as_str(), recipient.as_str()]))
-    }
-
-    /// The key as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for RecipientKey {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        if is_base32_lower(&text, Self::LENGTH) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidId("must be a recipient key: 16 characters of a-z and 2-7".to_owned()))
-        }
-    }
-}
-
-impl From<RecipientKey> for String {
-    fn from(id: RecipientKey) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for RecipientKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 

@@ -1,56 +1,14 @@
 //! Long work in the words of the API: what a job is called, how far it is, and whether it has ended. The pipeline stores
 //! jobs and works them; `GET /v1/jobs/{id}` shows them.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{InvalidId, base32_lower, is_base32_lower};
+use crate::ids::random_id;
 
-/// 26 base32 characters, random.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct JobId(String);
-
-impl JobId {
-    const LENGTH: usize = 26;
-
-    /// The id of a new job; the caller brings 128 random bits.
-    #[must_use]
-    pub fn from_random(bits: [u8; 16]) -> Self {
-        Self(base32_lower(&bits))
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for JobId {
-    type Error = InvalidId;
-
-    fn try_from(text: String) -> Result<Self, InvalidId> {
-        if is_base32_lower(&text, Self::LENGTH) {
-            Ok(Self(text))
-        } else {
-            Err(InvalidId::rule("must be a job id: 26 characters of a-z and 2-7"))
-        }
-    }
-}
-
-impl From<JobId> for String {
-    fn from(id: JobId) -> Self {
-        id.0
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+random_id!(
+    /// 26 base32 characters, random.
+    JobId, "a job id"
+);
 
 /// Where a job stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use jiff::civil::Time;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::channel::Channel;
 use crate::problem::FieldError;
+use crate::quiet::QuietHours;
 use crate::route::Category;
 
 /// Who says what, from the strongest down; the first that says anything decides. Documented in `docs/preferences.md`.
@@ -71,18 +71,6 @@ impl<'de> Deserialize<'de> for CategoryWish {
     }
 }
 
-/// A time of the day, across midnight if it ends before it begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QuietHours {
-    /// `22:00`.
-    pub from: String,
-    /// `07:00`.
-    pub to: String,
-    /// An IANA zone; the recipient's when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time_zone: Option<String>,
-}
-
 /// What a message is, as preferences see it.
 #[derive(Debug, Clone, Copy)]
 pub struct Kind<'a> {
@@ -100,20 +88,7 @@ impl Preferences {
     pub fn faults(&self) -> Vec<FieldError> {
         let mut faults = Vec::new();
         if let Some(quiet) = &self.quiet_hours {
-            for (pointer, text) in [("/quiet_hours/from", &quiet.from), ("/quiet_hours/to", &quiet.to)] {
-                if text.len() != 5 || text.parse::<Time>().is_err() {
-                    faults.push(FieldError::new(pointer, "must be a time of the day such as 22:00"));
-                }
-            }
-            if quiet.from == quiet.to {
-                faults.push(FieldError::new("/quiet_hours/to", "must not be the same as from"));
-            }
-            if quiet.time_zone.as_ref().is_some_and(|zone| jiff::tz::TimeZone::get(zone).is_err()) {
-                faults.push(FieldError::new(
-                    "/quiet_hours/time_zone",
-                    "is not an IANA time zone; write it like Europe/Paris",
-                ));
-            }
+            faults.extend(quiet.faults().into_iter().map(|fault| fault.under("/quiet_hours")));
         }
         if self.reminders.keys().any(String::is_empty) {
             faults.push(FieldError::new("/reminders", "a kind of reminder needs a name"));

@@ -22,6 +22,9 @@ pub enum Rendered {
         language: String,
         /// The body's parameters.
         parameters: RenderedParameters,
+        /// The place of the quick-reply button that acknowledges the event, from 0.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        acknowledge_button: Option<u8>,
     },
     /// An email.
     Email {

@@ -4,10 +4,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
 use crate::channel::Channel;
+use crate::digest::DigestRule;
+use crate::escalation::{self, EscalationStep};
 use crate::ids::{GroupName, RecipientId, TemplateName};
 use crate::parse;
 use crate::policy::{Fallback, InDoubtPolicy};
 use crate::problem::FieldError;
+use crate::quiet::SendWindow;
+use crate::throttle::Throttle;
 
 /// What preferences and policies hang on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -189,6 +193,18 @@ pub struct Route {
     /// Other channels for those whom these did not reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
+    /// When its messages are sent, in the recipient's zone; at any time when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_window: Option<SendWindow>,
+    /// How many notifications of its category a recipient gets; any number when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttle: Option<Throttle>,
+    /// What it gathers into one message; each event is told by itself when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<DigestRule>,
+    /// Who is told later, while nobody has acknowledged the event.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalation: Vec<EscalationStep>,
 }
 
 impl Route {
@@ -221,11 +237,34 @@ impl Route {
         } else if self.in_doubt == Some(InDoubtPolicy::Fallback) {
             faults.push(FieldError::new("/in_doubt", "is fallback, and the route has no fallback"));
         }
+        faults.extend(self.faults_of_waiting());
+        faults.extend(escalation::faults(&self.escalation).into_iter().map(|fault| fault.under("/escalation")));
+        faults
+    }
+
+    /// What is wrong with what lets its messages wait.
+    fn faults_of_waiting(&self) -> Vec<FieldError> {
+        let under = |faults: Vec<FieldError>, prefix: &'static str| {
+            faults.into_iter().map(move |fault| fault.under(prefix))
+        };
+        let mut faults = Vec::new();
+        faults.extend(under(self.send_window.iter().flat_map(SendWindow::faults).collect(), "/send_window"));
+        faults.extend(under(self.throttle.iter().flat_map(Throttle::faults).collect(), "/throttle"));
+        let Some(digest) = &self.digest else { return faults };
+        faults.extend(under(digest.faults(), "/digest"));
+        let together = [
+            (!self.once_per.is_empty(), "once_per: what is told once is not gathered"),
+            (self.fallback.is_some(), "fallback: it would follow for one event of many"),
+            (!self.escalation.is_empty(), "escalation: what others are waiting for cannot wait itself"),
+        ];
+        for (_, detail) in together.into_iter().filter(|(is_there, _)| *is_there) {
+            faults.push(FieldError::new("/digest", format!("does not go together with {detail}")));
+        }
         faults
     }
 }
 
-fn is_event_path(path: &str) -> bool {
+pub(crate) fn is_event_path(path: &str) -> bool {
     let mut parts = path.split('.');
     matches!(parts.next(), Some("data" | "subject"))
         && parts.all(|p| !p.is_empty() && p.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-'))

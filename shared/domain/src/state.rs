@@ -322,6 +322,10 @@ words!(
         NoCondition = "no_condition",
         /// A kill switch that drops.
         SwitchedOff = "switched_off",
+        /// Its recipient has had as many as the route allows, and the route drops what is more.
+        Throttled = "throttled",
+        /// Another delivery tells of it, in one message with others.
+        Digested = "digested",
         /// The message came back.
         Bounced = "bounced",
         /// The recipient reported it.
@@ -338,6 +342,8 @@ words!(
         Parked = "parked",
         /// A caller took the event back.
         CancelledBy = "cancelled_by",
+        /// Somebody acknowledged the event whose escalation it belongs to.
+        Acknowledged = "acknowledged",
         /// The deadline it reminds of was closed or moved.
         DeadlineClosed = "deadline_closed",
     }

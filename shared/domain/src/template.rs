@@ -56,6 +56,9 @@ pub struct ApprovedTemplate {
     /// What fills its body.
     #[serde(default)]
     pub parameters: Parameters,
+    /// The place of the quick-reply button, from 0, by which a reader acknowledges the event, if it was created with one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acknowledge_button: Option<u8>,
 }
 
 /// Expressions for a template's parameters: by position, or by name, as the template was created at Meta.
@@ -235,6 +238,10 @@ impl WhatsappPart {
                         "named parameters are lower-case letters, digits and underscores, as Meta asks";
                     faults.push(FieldError::new("/template/parameters", detail));
                 }
+            }
+            if template.acknowledge_button.is_some_and(|place| place > 9) {
+                let detail = "must be 0 to 9: the button's place in the template";
+                faults.push(FieldError::new("/template/acknowledge_button", detail));
             }
             let language = &template.language;
             let coded = language.split('_').count() <= 3

@@ -1,5 +1,6 @@
-//! The SQLite file behind the queues and the fake providers: queue messages, what the providers received, and receipts
-//! that they still owe. [`crate::queues`], [`crate::fakes`] and [`crate::outbox`] read and write it.
+//! The SQLite file behind the queues, the fake providers and the stream: queue messages, what the providers received,
+//! receipts that they still owe, and changes that are to be counted. [`crate::queues`], [`crate::fakes`],
+//! [`crate::outbox`] and [`crate::changes`] read and write it.
 //!
 //! Guarantee: what [`Journal::run`] has committed survives a kill of the process. A power loss may cost the last
 //! commits (`synchronous = NORMAL`), which a development cloud can bear.
@@ -13,7 +14,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, Row, TransactionBehavior};
 
 /// How the tables came to be, one step per version; `PRAGMA user_version` counts the steps done. Never edit a step.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE message (
         id            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -56,6 +57,12 @@ const STEPS: [&str; 2] = [
     );
 
     ALTER TABLE outbox ADD COLUMN headers TEXT;
+",
+    "
+    CREATE TABLE change (
+        id     INTEGER PRIMARY KEY AUTOINCREMENT,
+        record TEXT NOT NULL
+    );
 ",
 ];
 
@@ -182,7 +189,7 @@ mod tests {
         let connection = Connection::open(&path).unwrap();
         connection.pragma_update(None, "user_version", STEPS.len() + 1).unwrap();
         drop(connection);
-        assert!(matches!(Journal::open(&path), Err(JournalError::Newer { found: 3, known: 2 })));
+        assert!(matches!(Journal::open(&path), Err(JournalError::Newer { found: 4, known: 3 })));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! needs no account and loses nothing when it is killed.
 
 mod answer;
+pub mod changes;
 pub mod clock;
 pub mod cloud;
 pub mod fakes;
@@ -9,6 +10,7 @@ pub mod journal;
 pub mod model;
 pub mod outbox;
 pub mod queues;
+pub mod schedules;
 pub mod secrets;
 pub mod simulation;
 #[cfg(test)]

@@ -4,11 +4,13 @@
 use carillon_domain::event::text_at;
 use carillon_domain::{
     Category, Event, EventId, EventInput, FieldError, Principal, Priority, Problem, ProblemKind, Scope,
-    TenantId, canonical_json, sha256_hex,
+    TenantId, Timestamp, canonical_json, sha256_hex,
 };
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use crate::context::Pipeline;
+use crate::deliver::plus;
 use crate::ports::{Queue, StoreError};
 use crate::store::events::PutEvent;
 use crate::work::EventWork;
@@ -24,6 +26,25 @@ pub struct Accepted {
 
 /// How long an idempotency key may be, in characters.
 const KEY_CHARS: usize = 255;
+
+/// How far ahead `deliver_at` may lie: a year, a leap day included.
+const DELIVER_AHEAD: SignedDuration = SignedDuration::from_hours(24 * 366);
+
+/// What is wrong with the times that an event names.
+fn fault_of_times(input: &EventInput, now: Timestamp) -> Option<FieldError> {
+    let fault = |pointer: &str, detail: &str| Some(FieldError::new(pointer, detail));
+    match (input.deliver_at, input.expires_at) {
+        (Some(at), _) if at < now => fault("/deliver_at", "is in the past; leave it out to send at once"),
+        (Some(at), _) if at > plus(now, DELIVER_AHEAD) => {
+            fault("/deliver_at", "is more than a year ahead; at most 366 days are kept")
+        }
+        (_, Some(expires_at)) if expires_at <= now => fault("/expires_at", "is in the past"),
+        (Some(at), Some(expires_at)) if expires_at <= at => {
+            fault("/expires_at", "is not after deliver_at, so nothing would ever be sent")
+        }
+        _ => None,
+    }
+}
 
 impl Pipeline {
     /// Accepts an event.
@@ -62,7 +83,7 @@ impl Pipeline {
         };
         let extensions = input.extensions.clone();
         let (accepted_at, key_kind) = (self.now(), caller.key_kind);
-        let event = Event { id: id.clone(), accepted_at, body_sha256, input, extensions, key_kind };
+        let event = Event { id: id.clone(), accepted_at, body_sha256, input, extensions, key_kind, escalates: None, reminder: None };
         match self.put_event(tenant, &event).await? {
             PutEvent::New => {
                 self.enqueue_event(tenant, &id, priority).await?;
@@ -91,7 +112,7 @@ impl Pipeline {
         Ok(Accepted { event_id: existing.id.clone(), replayed: true })
     }
 
-    async fn enqueue_event(
+    pub(crate) async fn enqueue_event(
         &self,
         tenant: &TenantId,
         id: &EventId,
@@ -133,9 +154,7 @@ impl Pipeline {
             let detail = "Raising an event to the category critical needs a key with the scope \"manage\".";
             return Err(Problem::new(ProblemKind::Forbidden, detail));
         }
-        if input.expires_at.is_some_and(|at| at <= self.now()) {
-            faults.push(FieldError::new("/expires_at", "is in the past"));
-        }
+        faults.extend(fault_of_times(input, self.now()));
         let has_audience =
             route.as_ref().is_some_and(|r| !r.audience.is_empty()) && !input.recipients.replace;
         if !has_audience && input.recipients.is_empty() {
@@ -147,6 +166,11 @@ impl Pipeline {
             faults.extend(missing.map(|path| {
                 let detail = "is missing, and the route tells about its value once";
                 FieldError::new(format!("/{}", path.replace('.', "/")), detail)
+            }));
+            let gathered = route.digest.iter().filter(|rule| text_at(input, &rule.key).is_none());
+            faults.extend(gathered.map(|rule| {
+                let detail = "is missing, and the route gathers events by its value";
+                FieldError::new(format!("/{}", rule.key.replace('.', "/")), detail)
             }));
         }
         faults.extend(self.unknown_targets(tenant, input).await?);

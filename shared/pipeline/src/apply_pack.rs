@@ -1,23 +1,27 @@
-//! A whole pack at once: its groups, templates and routes. All of it is checked before anything changes; then the groups
-//! are put, the templates published, and last the routes, because a route names a published template. What is the same
+//! A whole pack at once: its groups, templates, routes, settings, reminder policies and schedules. All of it is checked before anything
+//! changes; then the groups are put, the templates published, then the routes, because a route names a published template. What is the same
 //! already is left alone, so that applying twice changes nothing, and applying again completes what a crash cut short.
 
 use std::collections::BTreeMap;
 
 use carillon_domain::parse::from_value;
 use carillon_domain::problem::pointer_part;
+use carillon_domain::window::WindowReminder;
 use carillon_domain::{
-    EventType, FieldError, GroupName, PackName, Problem, Route, Template, TemplateName, TenantId,
+    EventType, FieldError, GroupName, PackName, PolicyName, Problem, ReminderPolicy, Route, Schedule, ScheduleName, Template, TemplateName, TenantId,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::context::Pipeline;
+use crate::deadlines::words_faults;
 use crate::ports::StoreError;
+use crate::schedules::schedule_faults;
 use crate::store::groups::Group;
+use crate::store::settings::Settings;
 
 /// The parts of a pack, in the order in which they are put.
-const KINDS: [&str; 3] = ["groups", "templates", "routes"];
+const KINDS: [&str; 6] = ["groups", "templates", "routes", "settings", "reminder_policies", "schedules"];
 
 /// A pack as it is posted. Templates and routes are read one by one, so that one answer has the faults of all.
 #[derive(Debug, Deserialize)]
@@ -32,6 +36,20 @@ pub struct PackInput {
     templates: BTreeMap<String, Value>,
     #[serde(default)]
     routes: BTreeMap<String, Value>,
+    #[serde(default)]
+    settings: PackSettings,
+    #[serde(default)]
+    reminder_policies: BTreeMap<String, Value>,
+    #[serde(default)]
+    schedules: BTreeMap<String, Value>,
+}
+
+/// The settings that a pack may bring; what it does not name stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackSettings {
+    /// Who is told before a WhatsApp window closes, by which event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_reminder: Option<WindowReminder>,
 }
 
 /// A group of a pack; its members are the tenant's own.
@@ -46,6 +64,9 @@ struct Pack {
     groups: Vec<PackGroup>,
     templates: BTreeMap<TemplateName, Template>,
     routes: BTreeMap<EventType, Route>,
+    settings: PackSettings,
+    policies: BTreeMap<PolicyName, ReminderPolicy>,
+    schedules: BTreeMap<ScheduleName, Schedule>,
 }
 
 /// What is to be done with one part of a pack.
@@ -58,7 +79,7 @@ enum Change {
 }
 
 /// The changes of each kind, in the order of [`KINDS`].
-type Changes = [Vec<(String, Change)>; 3];
+type Changes = [Vec<(String, Change)>; 6];
 
 impl Pipeline {
     /// Applies a pack, or with `dry_run` only says what that would change: names by what becomes of them, and pointers
@@ -87,7 +108,8 @@ impl Pipeline {
         name: &PackName,
         input: PackInput,
     ) -> Result<Pack, Problem> {
-        let PackInput { name: own_name, groups, templates, routes, .. } = input;
+        let PackInput { name: own_name, groups, templates, routes, settings, reminder_policies, schedules, .. } =
+            input;
         let mut faults = Vec::new();
         if own_name != *name {
             let detail = format!("is not the name in the path, {:?}", name.as_str());
@@ -120,12 +142,24 @@ impl Pipeline {
             };
             faults.extend(self.route_faults(route, template).into_iter().map(|fault| fault.under(&at)));
         }
-        if faults.is_empty() { Ok(Pack { groups, templates, routes }) } else { Err(faults.into()) }
+        let reminder = settings.window_reminder.iter().flat_map(WindowReminder::faults);
+        faults.extend(reminder.map(|fault| fault.under("/settings/window_reminder")));
+        let policies = self.checked_policies(tenant, reminder_policies, &templates, &named, &mut faults).await?;
+        let schedules: BTreeMap<ScheduleName, Schedule> = each_read("/schedules", schedules, &mut faults);
+        for (name, schedule) in &schedules {
+            let at = format!("/schedules/{}", pointer_part(name.as_str()));
+            faults.extend(schedule_faults(name, schedule).into_iter().map(|fault| fault.under(&at)));
+        }
+        if faults.is_empty() {
+            Ok(Pack { groups, templates, routes, settings, policies, schedules })
+        } else {
+            Err(faults.into())
+        }
     }
 
     /// Compares with what is stored. Only what a pack has is compared: the rest is the tenant's.
     async fn pack_changes(&self, tenant: &TenantId, pack: &Pack) -> Result<Changes, StoreError> {
-        let [mut groups, mut templates, mut routes]: Changes = Default::default();
+        let [mut groups, mut templates, mut routes, mut settings, mut policies, mut schedules]: Changes = Default::default();
         for (i, wanted) in pack.groups.iter().enumerate() {
             let change = match self.group(tenant, &wanted.name).await? {
                 None => Change::Create,
@@ -149,7 +183,56 @@ impl Pipeline {
             };
             routes.push((event_type.to_string(), change));
         }
-        Ok([groups, templates, routes])
+        if let Some(wanted) = &pack.settings.window_reminder {
+            let change = match &self.settings(tenant).await?.window_reminder {
+                None => Change::Create,
+                Some(there) => changed(&json!(there), &json!(wanted), "/settings/window_reminder"),
+            };
+            settings.push(("window_reminder".to_owned(), change));
+        }
+        for (name, wanted) in &pack.policies {
+            let at = format!("/reminder_policies/{}", pointer_part(name.as_str()));
+            let change = match self.reminder_policy(tenant, name).await? {
+                None => Change::Create,
+                Some(there) => changed(&json!(*there.policy), &json!(wanted), &at),
+            };
+            policies.push((name.to_string(), change));
+        }
+        for (name, wanted) in &pack.schedules {
+            let at = format!("/schedules/{}", pointer_part(name.as_str()));
+            let change = match self.schedule(tenant, name).await? {
+                None => Change::Create,
+                Some(there) => changed(&json!(there.schedule), &json!(wanted), &at),
+            };
+            schedules.push((name.to_string(), change));
+        }
+        Ok([groups, templates, routes, settings, policies, schedules])
+    }
+
+    /// Reads the policies, and compares them with the templates that the pack has and with those that are published.
+    async fn checked_policies(
+        &self,
+        tenant: &TenantId,
+        policies: BTreeMap<String, Value>,
+        templates: &BTreeMap<TemplateName, Template>,
+        named: &[String],
+        faults: &mut Vec<FieldError>,
+    ) -> Result<BTreeMap<PolicyName, ReminderPolicy>, StoreError> {
+        let policies: BTreeMap<PolicyName, ReminderPolicy> = each_read("/reminder_policies", policies, faults);
+        for (name, policy) in &policies {
+            let at = format!("/reminder_policies/{}", pointer_part(name.as_str()));
+            faults.extend(policy.faults().into_iter().map(|fault| fault.under(&at)));
+            for (inside, template, channels) in policy.templates() {
+                if !templates.contains_key(template) && named.iter().any(|n| n == template.as_str()) {
+                    continue;
+                }
+                let published = self.published_template(tenant, template).await?;
+                let published = published.as_ref().map(|version| &version.template);
+                let words = words_faults(template, templates.get(template).or(published), channels);
+                faults.extend(words.into_iter().map(|fault| fault.under(&inside).under(&at)));
+            }
+        }
+        Ok(policies)
     }
 
     async fn template_change(
@@ -172,8 +255,8 @@ impl Pipeline {
         })
     }
 
-    async fn put_pack(&self, tenant: &TenantId, pack: &Pack, changes: &Changes) -> Result<(), StoreError> {
-        let [groups, templates, routes] = changes;
+    async fn put_pack(&self, tenant: &TenantId, pack: &Pack, changes: &Changes) -> Result<(), Problem> {
+        let [groups, templates, routes, settings, policies, schedules] = changes;
         for (group, _) in pack.groups.iter().zip(groups).filter(|(_, (_, change))| is_needed(change)) {
             let description = group.description.clone();
             self.put_group(tenant, &group.name, &Group { description }).await?;
@@ -187,6 +270,21 @@ impl Pipeline {
             pack.routes.iter().zip(routes).filter(|(_, (_, change))| is_needed(change))
         {
             self.put_route(tenant, event_type, route).await?;
+        }
+        for ((name, policy), _) in
+            pack.policies.iter().zip(policies).filter(|(_, (_, change))| is_needed(change))
+        {
+            self.put_reminder_policy(tenant, name, policy).await?;
+        }
+        if settings.iter().any(|(_, change)| is_needed(change)) {
+            let mut wanted = Settings::clone(&*self.settings(tenant).await?);
+            wanted.window_reminder.clone_from(&pack.settings.window_reminder);
+            self.put_settings(tenant, &wanted).await?;
+        }
+        for ((name, schedule), _) in
+            pack.schedules.iter().zip(schedules).filter(|(_, (_, change))| is_needed(change))
+        {
+            self.set_schedule(tenant, name, schedule).await?;
         }
         Ok(())
     }

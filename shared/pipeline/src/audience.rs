@@ -35,6 +35,8 @@ impl Pipeline {
         let mut groups: BTreeSet<&GroupName> = targets.groups.iter().collect();
         addressed.recipients.extend(targets.ids.iter().cloned());
         addressed.recipients.extend((0..targets.addresses.len()).filter_map(|n| event.brought_id(n)));
+        // A step of an escalation tells its own people.
+        let route = event.escalates.as_ref().map(|escalates| &escalates.audience).or(route);
         if let Some(audience) = route.filter(|_| !targets.replace) {
             addressed.recipients.extend(audience.ids.iter().cloned());
             groups.extend(&audience.groups);

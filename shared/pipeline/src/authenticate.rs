@@ -4,14 +4,19 @@ use carillon_domain::ids::api_key_hash;
 use carillon_domain::{Principal, Problem, ProblemKind, Scope};
 
 use crate::context::Pipeline;
+use crate::recipient_tokens::recipient_token;
 
 impl Pipeline {
     /// The caller that an `Authorization` header proves.
     ///
     /// # Errors
-    /// 401 without a key, or with one that is unknown or over.
+    /// 401 without a key, or with one that is unknown or over; 403 for a recipient token.
     pub async fn authenticate(&self, authorization: Option<&str>) -> Result<Principal, Problem> {
         let refuse = |detail: &str| Problem::new(ProblemKind::Unauthenticated, detail);
+        if recipient_token(authorization).is_some() {
+            let detail = "A recipient token opens its recipient's inbox and preferences only.";
+            return Err(Problem::new(ProblemKind::Forbidden, detail));
+        }
         let header = authorization.ok_or_else(|| refuse("Send the header `Authorization: Bearer <key>`."))?;
         let (scheme, key) = header.split_once(' ').unwrap_or((header, ""));
         let key = key.trim();

@@ -8,6 +8,8 @@ use crate::ports::{Entropy, Secrets, StoreError};
 
 /// The name of the secret that keyed hashes are made with.
 pub const HASH_KEY: &str = "hash-key";
+/// The name of the secret that recipient tokens are signed with.
+pub const RECIPIENT_TOKEN_KEY: &str = "recipient-token-key";
 /// The name of the secret that Meta signs webhooks with.
 pub const WHATSAPP_APP_SECRET: &str = "whatsapp/app_secret";
 /// The name of the word that Meta's handshake must bring.
@@ -25,11 +27,29 @@ pub async fn ensure_secret(
     if let Some(value) = secrets.get(name).await?.into_iter().next() {
         return Ok(value);
     }
-    let mut bits = [0; 20];
-    entropy.fill(&mut bits);
-    let value = api_key_text("", &bits);
+    let value = random_secret(entropy);
     secrets.put(name, std::slice::from_ref(&value)).await?;
     Ok(value)
+}
+
+/// Makes a new value for a secret; the one before it stays good until the next rotation.
+///
+/// # Errors
+/// When the secret store cannot be reached.
+pub async fn rotate_secret(
+    secrets: &dyn Secrets,
+    entropy: &dyn Entropy,
+    name: &str,
+) -> Result<(), StoreError> {
+    let mut live = vec![random_secret(entropy)];
+    live.extend(secrets.get(name).await?.into_iter().next());
+    secrets.put(name, &live).await
+}
+
+fn random_secret(entropy: &dyn Entropy) -> String {
+    let mut bits = [0; 20];
+    entropy.fill(&mut bits);
+    api_key_text("", &bits)
 }
 
 impl Pipeline {
@@ -86,9 +106,10 @@ impl Pipeline {
 
     /// Makes a tenant unless there is one.
     pub async fn ensure_tenant(&self, tenant: &Tenant) -> Result<(), StoreError> {
-        if self.tenant(&tenant.id).await?.is_none() {
-            self.put_tenant(tenant).await?;
+        if self.tenant(&tenant.id).await?.is_some() {
+            // It may be older than the list.
+            return self.list_tenant(&tenant.id).await;
         }
-        Ok(())
+        self.put_tenant(tenant).await.map(drop)
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use carillon_domain::ids::HashKey;
 use carillon_domain::{
-    ApiKey, Channel, EventId, RecipientId, RecipientKey, Route, TemplateName, TemplateVersion, Tenant,
+    ApiKey, Channel, EventId, PolicyName, RecipientId, RecipientKey, ReminderPolicy, Route, TemplateName, TemplateVersion, Tenant,
     TenantId, Timestamp,
 };
 
 use crate::cache::Cache;
+use crate::funds::SpentSince;
 use crate::pace::Pace;
-use crate::ports::{Account, Clock, Entropy, Queues, Renderer, SecretValues, Secrets, Table};
+use crate::ports::{Account, Clock, Entropy, Queues, Renderer, Schedules, SecretValues, Secrets, Table};
+use crate::store::credits::Bounds;
 use crate::store::settings::Settings;
 use crate::store::switches::SwitchList;
 use crate::store::templates::TemplateHead;
@@ -24,6 +26,12 @@ const KEY_TTL_MS: i64 = 5_000;
 /// How long a changed secret may go unnoticed. Two values are live during a rotation, so an old one does no harm; the
 /// secret store takes few reads a second.
 pub const SECRET_TTL_MS: i64 = 30_000;
+
+/// How long a web origin that a tenant has dropped may still read: what it reads still needs a token or a key.
+const WEB_ORIGIN_TTL_MS: i64 = 300_000;
+
+/// How long what was spent may be old, on top of what the counters are behind.
+const SPENT_TTL_MS: i64 = 30_000;
 
 /// A published version never changes; the limit only bounds memory.
 const VERSION_TTL_MS: i64 = 3_600_000;
@@ -40,6 +48,8 @@ pub struct Pipeline {
     pub renderer: Arc<dyn Renderer>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What starts the sweeps of tenants' own schedules.
+    pub schedules: Arc<dyn Schedules>,
     /// Random bits.
     pub entropy: Arc<dyn Entropy>,
     /// The secret of keyed hashes.
@@ -48,6 +58,8 @@ pub struct Pipeline {
     pub leases_void_before: Option<Timestamp>,
     /// Whether channels are paced.
     pub pace: Pace,
+    /// Where people reach this deployment without a key, for the links in messages.
+    pub public_url: Option<String>,
     /// What was read a moment ago.
     pub remembered: Remembered,
 }
@@ -63,8 +75,13 @@ pub struct Remembered {
     pub(crate) secrets: Cache<String, SecretValues>,
     pub(crate) settings: Cache<TenantId, Settings>,
     pub(crate) switches: Cache<Option<TenantId>, SwitchList>,
+    pub(crate) bounds: Cache<TenantId, Bounds>,
+    pub(crate) out_of_credits: Cache<TenantId, bool>,
+    pub(crate) spent: Cache<TenantId, SpentSince>,
     pub(crate) phone_numbers: Cache<String, TenantId>,
     pub(crate) business_accounts: Cache<(TenantId, String), ()>,
+    pub(crate) policies: Cache<(TenantId, PolicyName, u32), ReminderPolicy>,
+    pub(crate) web_origins: Cache<(Option<TenantId>, String), ()>,
 }
 
 impl Default for Remembered {
@@ -79,8 +96,13 @@ impl Default for Remembered {
             secrets: Cache::new(SECRET_TTL_MS),
             settings: Cache::new(CONFIGURATION_TTL_MS),
             switches: Cache::new(CONFIGURATION_TTL_MS),
+            bounds: Cache::new(CONFIGURATION_TTL_MS),
+            out_of_credits: Cache::new(CONFIGURATION_TTL_MS),
+            spent: Cache::new(SPENT_TTL_MS),
             phone_numbers: Cache::new(CONFIGURATION_TTL_MS),
             business_accounts: Cache::new(VERSION_TTL_MS),
+            policies: Cache::new(VERSION_TTL_MS),
+            web_origins: Cache::new(WEB_ORIGIN_TTL_MS),
         }
     }
 }

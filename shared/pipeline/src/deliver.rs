@@ -14,6 +14,8 @@ use futures_util::future::join_all;
 use jiff::SignedDuration;
 
 use crate::context::Pipeline;
+use crate::cost;
+use crate::funds::Purse;
 use crate::judge::{HALTED, Judge};
 use crate::last_look::Look;
 use crate::ports::{Account, Answer, Call, Provider, StoreError};
@@ -41,13 +43,21 @@ impl Pipeline {
         provider: &dyn Provider,
         batch: &[DeliveryWork],
     ) -> Vec<Result<(), WorkError>> {
-        let looks = self.look(batch).await;
+        let mut looks = self.look(batch).await;
+        let purse = match self.fund(batch, &mut looks).await {
+            Ok(purse) => purse,
+            Err(error) => return batch.iter().map(|_| Err(error.clone().into())).collect(),
+        };
+        let paid_from = &purse;
         let each = batch.iter().zip(looks).map(|(work, look)| async move {
             // A panic over one message must not take its neighbours along.
-            let worked = AssertUnwindSafe(self.deliver_one(provider, work, look?)).catch_unwind().await;
+            let worked = self.deliver_one(provider, work, look?, paid_from);
+            let worked = AssertUnwindSafe(worked).catch_unwind().await;
             worked.unwrap_or_else(|_| Err(WorkError::Unreadable("delivering it panicked".to_owned())))
         });
-        join_all(each).await
+        let worked = join_all(each).await;
+        self.return_purse(purse).await;
+        worked
     }
 
     async fn deliver_one(
@@ -55,6 +65,7 @@ impl Pipeline {
         provider: &dyn Provider,
         queued: &DeliveryWork,
         mut look: Look,
+        purse: &Purse,
     ) -> Result<(), WorkError> {
         let tenant = &queued.tenant;
         let account = self.account(tenant, queued.delivery.channel).await?;
@@ -93,6 +104,9 @@ impl Pipeline {
                 tracing::warn!(tenant.id = %tenant, delivery.id = %claimed.id, error = %error, "a remedy was not carried out");
             }
             let mut after = verdict.after;
+            if cost::may_be_billed(&answer) {
+                purse.spend(&work, cost::price_call(&mut after, &work.to, &answer));
+            }
             self.owe_fallback(tenant, &claimed, &mut after).await?;
             let wait_ms = match (&after.state, after.retry_at) {
                 (State::Retrying, Some(at)) => {
@@ -205,7 +219,8 @@ impl Pipeline {
                     let mut merged = (*found).clone();
                     let call = wanted.calls;
                     if let Some(attempt) = wanted.attempts.get(&call) {
-                        merged.attempts.insert(call, attempt.clone());
+                        let priced = cost::with_known_price(attempt, merged.attempts.get(&call));
+                        merged.attempts.insert(call, priced);
                     }
                     merged.provider_message_id =
                         wanted.provider_message_id.clone().or(merged.provider_message_id);
@@ -313,6 +328,8 @@ fn claimed(before: &Delivery, owner: &str, now: Timestamp) -> Delivery {
     after.lease_until = Some(plus(now, LEASE));
     after.changed_at = now;
     after.attempts = kept(&before.attempts, after.calls);
+    let of_earlier = |a: &BTreeMap<u32, Attempt>| a.values().filter_map(|a| a.price_micros).sum::<i64>();
+    after.earlier_micros += of_earlier(&before.attempts) - of_earlier(&after.attempts);
     after.attempts.insert(after.calls, Attempt::starting(now));
     after
 }

@@ -3,7 +3,7 @@
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Channel, Delivery, DeliveryId, EventId, HeldReason, InDoubtPolicy, State, SwitchMode, TenantId, Timestamp,
+    Address, Channel, Delivery, DeliveryId, EventId, HeldReason, InDoubtPolicy, Rendered, State, SwitchMode, TenantId, Timestamp,
 };
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -19,6 +19,7 @@ use crate::store::deliveries::Saved;
 use crate::store::due::DueWork;
 use crate::store::keys::DUE_SHARDS;
 use crate::switches::LOOK_AGAIN_AT_SWITCH;
+use crate::waits::Onward;
 use crate::work::{DeliveryWork, EventWork, WorkError};
 
 /// How many items of a shard one pass takes.
@@ -30,8 +31,8 @@ pub(crate) const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(15);
 /// How often what is in doubt is sent again before it is parked.
 const MOST_RESENDS: u32 = 2;
 
-/// How many rounds over all shards a run makes at most; the next minute's goes on.
-const ROUNDS: usize = 10;
+/// How many pages of each shard a run looks at at most; the next minute's goes on.
+const ROUNDS: usize = 30;
 
 /// How many items are worked side by side.
 const SIDE_BY_SIDE: usize = 20;
@@ -60,7 +61,7 @@ pub(crate) enum Wait {
 
 impl Pipeline {
     /// Works what was due by now: one page of each shard in turn, so that nobody's backlog keeps another's waiting. An
-    /// item that fails is left for the next run.
+    /// item that fails is left for the next run, and what stands behind it is worked all the same.
     ///
     /// # Errors
     /// When the due index cannot be read.
@@ -69,10 +70,13 @@ impl Pipeline {
         // Another first shard each minute: a run that is cut short has not always favoured the same ones.
         let first =
             u8::try_from(self.now().as_second().div_euclid(60).rem_euclid(DUE_SHARDS.into())).unwrap_or(0);
+        let heads = || (0..DUE_SHARDS).map(|n| ((first + n) % DUE_SHARDS, None)).collect::<Vec<_>>();
+        let (mut open, mut before) = (heads(), swept);
         for _ in 0..ROUNDS {
-            let before = swept;
-            for shard in (0..DUE_SHARDS).map(|n| (first + n) % DUE_SHARDS) {
-                let due = self.due_work(shard, self.now(), PASS).await?;
+            let mut more = Vec::new();
+            for (shard, after) in open {
+                let (due, next) = self.due_work(shard, self.now(), PASS, after).await?;
+                more.extend(next.map(|next| (shard, Some(next))));
                 for some in due.chunks(SIDE_BY_SIDE) {
                     let worked =
                         join_all(some.iter().map(|(tenant, work)| self.sweep_one(tenant, work))).await;
@@ -84,8 +88,13 @@ impl Pipeline {
                     }
                 }
             }
-            if swept == before {
-                break;
+            open = more;
+            if open.is_empty() {
+                // Moving one thing on can make another due: once more, until nothing moves.
+                if swept == before {
+                    break;
+                }
+                (open, before) = (heads(), swept);
             }
         }
         Ok(swept)
@@ -95,6 +104,9 @@ impl Pipeline {
         let worked = match work {
             DueWork::Delivery(id) => self.sweep_delivery(tenant, id).await,
             DueWork::Event(id) => self.sweep_event(tenant, id).await,
+            DueWork::Strays(id) => self.sweep_strays(tenant, id).await,
+            DueWork::Step(event, number) => self.sweep_step(tenant, event, *number).await,
+            DueWork::Window(number, address) => self.sweep_window(tenant, number, address).await,
         };
         worked.unwrap_or_else(|error| {
             tracing::warn!(tenant.id = %tenant, due = ?work, error = %error, "due work is left for the next run");
@@ -109,9 +121,21 @@ impl Pipeline {
         Ok(Swept { queued: 1, ..Swept::default() })
     }
 
+    /// Looks once more at an event that several runs of fan-out were at. One that has no plan is its message's: whoever
+    /// works that makes the same note.
+    async fn sweep_strays(&self, tenant: &TenantId, id: &EventId) -> Result<Swept, WorkError> {
+        let (plan, cut, _) = self.event_progress(tenant, id).await?;
+        if plan.is_some() && cut.is_none() {
+            self.look_for_strays(tenant, id).await?;
+        }
+        self.delete_strays(tenant, id).await?;
+        Ok(Swept { queued: 1, ..Swept::default() })
+    }
+
     async fn sweep_delivery(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Swept, WorkError> {
         let Some(before) = self.delivery(tenant, id).await? else { return Ok(Swept::default()) };
-        self.move_on(tenant, before, Wait::AsWritten).await
+        // On the heap: it is large, and many are worked side by side.
+        Box::pin(self.move_on(tenant, before, Wait::AsWritten)).await
     }
 
     /// Moves a delivery on whose wait is over.
@@ -156,12 +180,32 @@ impl Pipeline {
                 .await?
                 .map_or_else(Swept::default, |(_, swept)| swept));
         }
+        if self.is_not_owed(tenant, &before).await? {
+            let closed = State::Cancelled(PlainReason::DeadlineClosed.into());
+            // What may have been sent already has not been cancelled.
+            let state = if before.state == State::InDoubt { State::Parked } else { closed };
+            let gone = ended(&before, state, now);
+            let moved = self.moved(tenant, before, gone, Swept { ended: 1, ..Swept::default() }).await?;
+            return Ok(moved.map_or_else(Swept::default, |(_, swept)| swept));
+        }
         if let Some(mode) = self.switches(tenant).await?.stop((&before).into()) {
-            let (stopped, swept) = stopped(&before, &next, mode, now);
+            let (mut stopped, swept) = stopped(&before, &next, mode, now);
+            self.owe_fallback(tenant, &before, &mut stopped).await?;
             let moved = self.moved(tenant, before, stopped, swept).await?;
             return Ok(moved.map_or_else(Swept::default, |(_, swept)| swept));
         }
-        match self.reproduce_to_send(tenant, &before).await? {
+        if let Some(reason) = self.funds(tenant).await?.hold((&before).into()) {
+            let held_until = Some(plus(now, LOOK_AGAIN_AT_SWITCH));
+            let held = Delivery { held_until, ..ended(&next, State::Held(reason), now) };
+            let moved = self.moved(tenant, before, held, Swept { held: 1, ..Swept::default() }).await?;
+            return Ok(moved.map_or_else(Swept::default, |(_, swept)| swept));
+        }
+        match self.gather(tenant, &before, &mut next).await? {
+            Onward::Goes => {}
+            Onward::Becomes => return self.kept_back(tenant, before, next).await,
+            Onward::Stays => return Ok(Swept::default()),
+        }
+        match self.reproduce_to_send(tenant, &next).await? {
             Reproduced::Unwanted(reason) => {
                 // What may have been sent already is neither skipped nor failed: a receipt can still say what it is.
                 let (state, swept) = match before.state {
@@ -184,26 +228,50 @@ impl Pipeline {
                     .await?
                     .map_or_else(Swept::default, |(_, swept)| swept))
             }
-            Reproduced::Message(_, message) if before.channel == Channel::InApp => {
-                let stored = self.put_held_in_app(tenant, &before, &message).await?;
-                Ok(Swept { queued: u32::from(stored), ..Swept::default() })
-            }
-            Reproduced::Message(to, message) => {
-                self.pace_again(tenant, &before, &mut next).await?;
-                let swept = match next.state {
-                    State::Pending => Swept { queued: 1, ..Swept::default() },
-                    _ => Swept { held: 1, ..Swept::default() },
-                };
-                let Some((delivery, swept)) = self.moved(tenant, before, next, swept).await? else {
-                    return Ok(Swept::default());
-                };
-                if let Some(queue) = queue_of(delivery.channel).filter(|_| delivery.state == State::Pending) {
-                    let work = DeliveryWork { tenant: tenant.clone(), delivery, to, message };
-                    self.queues.send(queue, vec![self.queued(&work)]).await?;
-                }
-                Ok(swept)
-            }
+            Reproduced::Message(to, message) => match self.wait_on(tenant, &before, &mut next).await? {
+                Onward::Goes => self.hand_over(tenant, before, next, to, message).await,
+                Onward::Becomes => self.kept_back(tenant, before, next).await,
+                Onward::Stays => Ok(Swept::default()),
+            },
         }
+    }
+
+    /// Stores what waits for something else now, or is not sent at all.
+    async fn kept_back(&self, tenant: &TenantId, before: Delivery, next: Delivery) -> Result<Swept, WorkError> {
+        let swept = match next.state {
+            State::Held(_) => Swept { held: 1, ..Swept::default() },
+            _ => Swept { ended: 1, ..Swept::default() },
+        };
+        let moved = self.moved(tenant, before, next, swept).await?;
+        Ok(moved.map_or_else(Swept::default, |(_, swept)| swept))
+    }
+
+    /// Puts a message into the feed, or on its queue when it has a slot.
+    async fn hand_over(
+        &self,
+        tenant: &TenantId,
+        before: Delivery,
+        mut next: Delivery,
+        to: Address,
+        message: Rendered,
+    ) -> Result<Swept, WorkError> {
+        if before.channel == Channel::InApp {
+            let stored = self.put_held_in_app(tenant, &before, &next, &message).await?;
+            return Ok(Swept { queued: u32::from(stored), ..Swept::default() });
+        }
+        self.pace_again(tenant, &before, &mut next).await?;
+        let swept = match next.state {
+            State::Pending => Swept { queued: 1, ..Swept::default() },
+            _ => Swept { held: 1, ..Swept::default() },
+        };
+        let Some((delivery, swept)) = self.moved(tenant, before, next, swept).await? else {
+            return Ok(Swept::default());
+        };
+        if let Some(queue) = queue_of(delivery.channel).filter(|_| delivery.state == State::Pending) {
+            let work = DeliveryWork { tenant: tenant.clone(), delivery, to, message };
+            self.queues.send(queue, vec![self.queued(&work)]).await?;
+        }
+        Ok(swept)
     }
 
     async fn moved(
@@ -232,20 +300,33 @@ impl Pipeline {
     }
 }
 
+/// The note of a delivery that may have been sent and that a kill switch keeps from being sent again.
+const DROPPED: &str = "a kill switch stopped it before it could be sent again";
+
 /// What becomes of a delivery that would go on as `next` and is stopped by a kill switch.
 fn stopped(before: &Delivery, next: &Delivery, mode: SwitchMode, now: Timestamp) -> (Delivery, Swept) {
-    let reason = PlainReason::SwitchedOff.into();
     let state = match mode {
         SwitchMode::Hold => {
             let held_until = Some(plus(now, LOOK_AGAIN_AT_SWITCH));
             let held = Delivery { held_until, ..ended(next, State::Held(HeldReason::SwitchedOff), now) };
             return (held, Swept { held: 1, ..Swept::default() });
         }
-        // What may have been sent already has not been skipped.
-        SwitchMode::Drop if before.state == State::InDoubt => State::Failed(reason),
-        SwitchMode::Drop => State::Skipped(reason),
+        // What may have been sent already has neither been skipped nor is it known to have failed.
+        SwitchMode::Drop if before.state == State::InDoubt => State::Failed(PlainReason::UnknownOutcome.into()),
+        SwitchMode::Drop => State::Skipped(PlainReason::SwitchedOff.into()),
     };
-    (ended(before, state, now), Swept { ended: 1, ..Swept::default() })
+    let doubtful = before.state == State::InDoubt;
+    let note = doubtful.then(|| DROPPED.to_owned()).or_else(|| before.note.clone());
+    (Delivery { note, ..ended(before, state, now) }, Swept { ended: 1, ..Swept::default() })
+}
+
+/// Whether a wait is part of what was asked for, and not of how long sending takes.
+fn was_wanted(reason: HeldReason) -> bool {
+    use HeldReason as H;
+    match reason {
+        H::Scheduled | H::Digest | H::Throttled | H::QuietHours | H::SwitchedOff | H::Credits | H::Budget => true,
+        H::WindowClosed | H::ChannelHalted | H::TemplatePaused | H::Pacing | H::ProviderHold => false,
+    }
 }
 
 /// What a due delivery becomes; none when it is not due any more.
@@ -273,6 +354,9 @@ fn next_form(before: &Delivery, policy: InDoubtPolicy, now: Timestamp, wait: Wai
         return None;
     }
     let mut after = ended(before, State::Pending, now);
+    if matches!(before.state, State::Held(reason) if was_wanted(reason)) {
+        after.due_at = Some(before.held_until.map_or(now, |until| until.min(now)));
+    }
     if before.state == State::InDoubt {
         match policy {
             InDoubtPolicy::Fallback => {

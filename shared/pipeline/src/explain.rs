@@ -25,6 +25,10 @@ impl Pipeline {
         let Some(event) = self.event(tenant, id).await? else { return Ok(None) };
         let plan = self.event_plan(tenant, id).await?;
         let mut decisions = vec![decision(event.accepted_at, None, "accepted", "event stored", None)];
+        if let Some(escalates) = &event.escalates {
+            let words = format!("step {} of event {}", escalates.step, escalates.event_id);
+            decisions.push(decision(event.accepted_at, None, "escalation", "told", Some(&words)));
+        }
         let route = self.route(tenant, &event.input.event_type).await?;
         decisions.push(match (event.direct(), &route) {
             (Some((template, _)), _) => {
@@ -68,6 +72,10 @@ impl Pipeline {
             decisions.push(decision(planned_at, Some(id), "audience", "addressed", None));
         }
         decisions.extend(self.explained_deliveries(tenant, &event, only).await?);
+        for (at, mut step) in self.explained_steps(tenant, &event.id).await? {
+            step["at"] = json!(at);
+            decisions.push(step);
+        }
         if plan.is_none() {
             // Not planned yet: what would be decided now.
             let planning = self.plan_page(tenant, &event, route.as_deref(), &ids, &Told::Ask).await?;
@@ -79,6 +87,9 @@ impl Pipeline {
                 let mut one =
                     decision(self.now(), Some(&delivery.recipient_id), "channel", outcome, reason.as_deref());
                 one["channel"] = json!(delivery.channel);
+                if let Some(until) = delivery.held_until {
+                    one["until"] = json!(until);
+                }
                 decisions.push(one);
             }
         }
@@ -99,6 +110,16 @@ impl Pipeline {
             let mut add = |at: Timestamp, step: &str, outcome: &str, reason: Option<&str>| {
                 let mut one = decision(at, Some(&delivery.recipient_id), step, outcome, reason);
                 one["channel"] = json!(delivery.channel);
+                if step == "state"
+                    && let Some(until) = delivery.held_until
+                {
+                    one["until"] = json!(until);
+                }
+                if step == "state"
+                    && let Some(other) = &delivery.carried_by
+                {
+                    one["carried_by"] = json!(other);
+                }
                 decisions.push(one);
             };
             // What became a template was free text that came too late, or found the window closed when it was planned.

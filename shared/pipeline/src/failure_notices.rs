@@ -39,7 +39,7 @@ const READ: usize = 2_000;
 const NAMED: usize = 5;
 
 /// Who says it.
-const SOURCE: &str = "carillon";
+pub(crate) const SOURCE: &str = "carillon";
 
 /// The failures of one tenant that it has not been told of. Bounded, however many there are.
 #[derive(Debug, PartialEq, Eq)]
@@ -242,7 +242,7 @@ fn said(untold: &Untold, failed: &[Delivery], letters: &[DeadLetter]) -> Value {
 }
 
 /// Who the notice comes from: nobody's key.
-fn ourselves(tenant: &TenantId) -> Principal {
+pub(crate) fn ourselves(tenant: &TenantId) -> Principal {
     Principal {
         tenant: tenant.clone(),
         key_id: SOURCE.to_owned(),

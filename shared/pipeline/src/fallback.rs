@@ -52,6 +52,10 @@ impl Pipeline {
         let category: Category = delivery.category;
         let policy = self.settings(tenant).await?.in_doubt.policy(of_route, category);
         let can_fall_back = route.is_some_and(|route| route.fallback.is_some());
+        // What may have arrived already is not sent again for an event that was taken back.
+        if self.taken_back(tenant, &delivery.event_id).await?.is_some() {
+            return Ok(InDoubtPolicy::Park);
+        }
         Ok(match policy {
             // A category's or a tenant's fallback on a route that has none: better left than doubled.
             InDoubtPolicy::Fallback if !can_fall_back => InDoubtPolicy::Park,
@@ -105,8 +109,14 @@ impl Pipeline {
                 one.delivery.retry_at = Some(plus(self.now(), LOOK_AGAIN));
             }
         }
+        self.line_up(tenant, &event, Some(&others), &mut planned).await?;
         let tried = planned.iter().any(|one| one.send.is_some());
-        if !self.claim_fallback(tenant, owing, planned.len()).await? {
+        let mut more = 0;
+        for one in &planned {
+            // Another run of fan-out may have planned it already.
+            more += usize::from(self.delivery(tenant, &one.delivery.id).await?.is_none());
+        }
+        if !self.claim_fallback(tenant, owing, more).await? {
             return Ok(false);
         }
         self.store_and_queue(tenant, planned).await?;

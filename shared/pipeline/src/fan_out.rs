@@ -11,12 +11,15 @@ use carillon_domain::{
 };
 
 use crate::context::Pipeline;
-use crate::deliver::ended;
+use crate::deliver::{ended, plus};
+use crate::due::LOOK_AGAIN;
+use crate::forms::Forms;
 use crate::plan::{self, Planned, Reader, Terms};
 use crate::ports::{Message, Queue, StoreError};
 use crate::reproduce::Reproduced;
 use crate::store::directory::StoredRecipient;
 use crate::store::events::EventPlan;
+use crate::store::keys;
 use crate::work::{DeliveryWork, EventWork, WorkError};
 
 /// How many recipients are read, decided, written and queued at a time: what bounds the memory of a large audience.
@@ -33,8 +36,7 @@ impl Pipeline {
         // Planned, or cut into parts whose messages are all in the queue.
         if plan.is_some() || (cut.is_some() && work.part.is_none()) {
             if cut.is_none() {
-                // Who planned it may not have seen what another worker wrote and did not queue before it died.
-                self.queue_strays(tenant, &work.event_id, &BTreeSet::new()).await?;
+                self.look_for_strays(tenant, &work.event_id).await?;
             }
             return Ok(());
         }
@@ -49,6 +51,11 @@ impl Pipeline {
         if cancelled {
             return self.plan_nothing_more(tenant, &event.id).await;
         }
+        if !self.put_begun(tenant, &event.id).await? {
+            // Another run may still be at it, and write what this one does not plan after this one is done.
+            self.put_strays(tenant, &event.id, plus(self.now(), LOOK_AGAIN)).await?;
+        }
+        self.put_steps(tenant, &event, route.as_deref()).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
         let mut unknown = addressed.unknown;
         if let Some(owner) = self.tenant(tenant).await? {
@@ -78,6 +85,7 @@ impl Pipeline {
         let plan = EventPlan { planned_at: self.now(), planned, unknown };
         self.put_event_plan(tenant, &event.id, &plan).await?;
         self.cancel_if_asked(tenant, &event.id).await?;
+        self.take_back_if_not_owed(tenant, &event).await?;
         tracing::info!(tenant.id = %tenant, event.id = %event.id, deliveries.planned = planned, "event planned");
         Ok(())
     }
@@ -115,6 +123,7 @@ impl Pipeline {
         for one in &mut planned {
             one.delivery.spread = spread;
         }
+        self.line_up(tenant, event, route, &mut planned).await?;
         let ids = planned.iter().map(|one| one.delivery.id.clone()).collect();
         self.store_and_queue(tenant, planned).await?;
         Ok(ids)
@@ -128,9 +137,11 @@ impl Pipeline {
     ) -> Result<(), WorkError> {
         let (in_app, queued): (Vec<_>, Vec<_>) =
             planned.into_iter().partition(|one| one.send.is_some() && one.delivery.channel == Channel::InApp);
-        let stored = in_app.iter().filter_map(|one| {
+        let readers = in_app.iter().map(|one| one.delivery.id.recipient());
+        let heads = self.inbox_heads(tenant, readers).await?;
+        let stored = in_app.iter().zip(&heads).filter_map(|(one, head)| {
             let (_, message) = one.send.as_ref()?;
-            Some(self.put_in_app(tenant, &one.delivery, message))
+            Some(self.put_in_app(tenant, &one.delivery, message, head))
         });
         futures_util::future::try_join_all(stored).await?;
         self.create_and_queue(tenant, queued).await
@@ -164,6 +175,7 @@ impl Pipeline {
         let settings = self.settings(tenant).await?;
         let terms = Terms {
             switches: self.switches(tenant).await?,
+            funds: self.funds(tenant).await?,
             ..Terms::new(&owner, event, route, &template, channels, &settings.preferences)
         };
         let brought = brought_people(&owner, event);
@@ -183,6 +195,7 @@ impl Pipeline {
             (Told::Ask, None) => vec![false; people.len()],
         };
         let windows = self.open_windows(tenant, &template, &people).await?;
+        let forms = Forms::of(event, &owner, &people);
         let mut planning = Planning::default();
         for ((((id, (key, person)), suppressed), told_before), window_open) in
             page.iter().zip(&people).zip(&suppressed).zip(told_before).zip(windows)
@@ -192,7 +205,11 @@ impl Pipeline {
                 continue;
             };
             let (person, preferences) = (&person.recipient, &person.preferences);
-            let reader = Reader { id, key, person, preferences, suppressed, told_before, window_open };
+            let Some(event) = forms.form_for(event, person) else { continue };
+            let terms = Terms { event, expires_at: event.input.expires_at.unwrap_or(terms.expires_at), ..terms.clone() };
+            let acknowledge_url = &self.acknowledge_url(tenant, event, key);
+            let reader =
+                Reader { id, key, person, preferences, suppressed, told_before, window_open, acknowledge_url };
             planning.planned.extend(plan::plan(&terms, self.renderer.as_ref(), &reader, now));
         }
         Ok(planning)
@@ -282,6 +299,15 @@ impl Pipeline {
         // Overtaken means that a worker has it after all.
         self.save_delivery(tenant, existing, gone).await?;
         Ok(None)
+    }
+
+    /// Looks after a planned event: who planned it may not have seen what another worker wrote and did not queue before it
+    /// died.
+    pub(crate) async fn look_for_strays(&self, tenant: &TenantId, id: &EventId) -> Result<(), WorkError> {
+        if self.table.get(&keys::event_cancelled(tenant, id)).await?.is_some() {
+            return self.cancel_if_asked(tenant, id).await;
+        }
+        self.queue_strays(tenant, id, &BTreeSet::new()).await.map(drop)
     }
 
     /// Queues what other runs of the same event wrote and may not have queued: for people who are not in its audience any

@@ -5,7 +5,7 @@ use carillon_domain::keyword::Keyword;
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
     Address, Category, Channel, Delivery, DeliveryId, Form, HeldReason, Recipient, State, TenantId,
-    Timestamp, window,
+    Timestamp, Token, window,
 };
 use futures_util::future::try_join_all;
 
@@ -39,10 +39,12 @@ pub struct Inbound {
 }
 
 /// What a person said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
     /// They wrote; the keyword, if the whole message was one.
     Message(Option<Keyword>),
+    /// They pressed the button by which the message of this call is acknowledged; and the keyword, if its words are one.
+    Acknowledged(Option<Keyword>, Token),
     /// They told WhatsApp whether they want marketing from this business.
     Marketing(bool),
 }
@@ -57,10 +59,14 @@ impl Pipeline {
     ) -> Result<(), WorkError> {
         // A clock that is ahead of ours must not open a window for longer.
         let at = inbound.at.min(self.now());
-        match inbound.said {
-            Said::Message(keyword) => {
+        match &inbound.said {
+            // What is pressed is written too: it opens the window.
+            Said::Message(keyword) | Said::Acknowledged(keyword, _) => {
+                if let Said::Acknowledged(_, token) = &inbound.said {
+                    self.acknowledge_pressed(tenant, token).await?;
+                }
                 for address in &inbound.from {
-                    self.hear(tenant, number, &inbound.from, address, at, keyword).await?;
+                    self.hear(tenant, number, &inbound.from, address, at, *keyword).await?;
                 }
                 if window::is_open(Some(window::until(at)), self.now()) {
                     for address in &inbound.from {
@@ -72,7 +78,7 @@ impl Pipeline {
                 let Some(owner) = self.owner_of(tenant, &inbound.from).await? else { return Ok(()) };
                 let person = self.recipient_key(tenant, &owner);
                 let change = |p: &mut carillon_domain::Preferences| {
-                    p.say(Category::Marketing, Channel::Whatsapp, wanted);
+                    p.say(Category::Marketing, Channel::Whatsapp, *wanted);
                 };
                 self.change_preferences(tenant, &person, change).await?;
                 tracing::info!(tenant.id = %tenant, recipient.key = %person, wanted, "marketing on WhatsApp");
@@ -93,9 +99,12 @@ impl Pipeline {
     ) -> Result<(), StoreError> {
         loop {
             let before = self.window(tenant, number, address).await?;
-            let after = Window::after(before.as_ref(), at, keyword);
+            let mut after = Window::after(before.as_ref(), at, keyword);
             if before.as_ref() == Some(&after) {
                 return Ok(());
+            }
+            if before.as_ref().is_none_or(|before| before.until != after.until) {
+                after = self.to_be_reminded(tenant, everything, after).await?;
             }
             // Obeyed first: a crash in between obeys it twice, which changes nothing.
             if let Some(keyword) = keyword.filter(|k| Window::is_news(before.as_ref(), at, *k)) {
@@ -175,6 +184,7 @@ impl Pipeline {
                 (Delivery { note, ..ended(&before, State::Failed(reason), now) }, None)
             }
         };
+        self.owe_fallback(tenant, &before, &mut after).await?;
         self.pace(tenant, [&mut after]).await?;
         // Overtaken: whoever moved it decided on what is true now.
         let Saved::Done(delivery) = self.save_delivery(tenant, before, after).await? else { return Ok(()) };

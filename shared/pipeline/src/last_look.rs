@@ -4,7 +4,7 @@
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Delivery, Form, HeldReason, Preferences, Rendered, State, SwitchMode, TenantId, Timestamp,
+    Address, Deadline, Delivery, Form, HeldReason, Preferences, Rendered, State, SwitchMode, TenantId, Timestamp,
     window,
 };
 use jiff::SignedDuration;
@@ -15,9 +15,11 @@ use crate::deliver::plus;
 use crate::ports::{Account, Item, Key, StoreError};
 use crate::reproduce::{Reproduced, kind_of};
 use crate::store::directory::StoredRecipient;
+use crate::store::escalations::taken_back_of;
 use crate::store::pauses::Paused;
 use crate::store::{from_item, keys, provider_templates, windows};
 use crate::switches::LOOK_AGAIN_AT_SWITCH;
+use crate::waits::Waits;
 use crate::work::DeliveryWork;
 
 /// When a delivery whose template Meta has paused is looked at again; Meta pauses for hours.
@@ -46,6 +48,12 @@ struct Seen {
     pause: Option<Paused>,
     /// How a kill switch stops it.
     stopped: Option<SwitchMode>,
+    /// That it is not the time of day for it.
+    hours: Option<Waits>,
+    /// Why and when its event was taken back.
+    taken_back: Option<(PlainReason, Option<Timestamp>)>,
+    /// The deadline that it reminds of.
+    deadline: Option<Deadline>,
 }
 
 /// What is to be done, as far as the message is as it was queued.
@@ -74,6 +82,19 @@ fn decide(message: Message<'_>, seen: &Seen, defaults: &Preferences, now: Timest
     if now >= delivery.expires_at {
         return Decision::End(State::Expired(PlainReason::PastExpiry.into()), None);
     }
+    if let Some((reason, at)) = seen.taken_back {
+        // What somebody has asked for again since goes out all the same.
+        let asked_again = delivery.revived.as_ref().is_some_and(|revival| Some(revival.at) >= at);
+        // What tells of others too goes out for their sake.
+        if !asked_again && !delivery.tells_of_others() {
+            return Decision::End(State::Cancelled(reason.into()), None);
+        }
+    }
+    if let Some(mark) = &delivery.deadline
+        && seen.deadline.as_ref().is_none_or(|deadline| !deadline.owes(mark))
+    {
+        return Decision::End(State::Cancelled(PlainReason::DeadlineClosed.into()), None);
+    }
     let no_address = State::Failed(PlainReason::NoAddress.into());
     let Some(StoredRecipient { recipient, preferences, .. }) = &seen.recipient else {
         return Decision::End(no_address, Some("the recipient was removed"));
@@ -94,6 +115,9 @@ fn decide(message: Message<'_>, seen: &Seen, defaults: &Preferences, now: Timest
             return Decision::Hold(HeldReason::SwitchedOff, Some(plus(now, LOOK_AGAIN_AT_SWITCH)));
         }
         None => {}
+    }
+    if let Some(waits) = seen.hours {
+        return Decision::Hold(waits.reason, waits.until);
     }
     if let Some(pause) = &seen.pause {
         return Decision::Hold(pause.reason, Some(pause.until));
@@ -124,7 +148,11 @@ impl Pipeline {
         let looks = batch.iter().zip(seen).map(|(work, seen)| async move {
             let defaults = &self.settings(&work.tenant).await?.preferences;
             match decide(Message::of(work), &seen, defaults, self.now()) {
-                Decision::Send => Ok(Look::Send(None)),
+                // Of an escalation nothing goes out after it was acknowledged: that is always asked as of now.
+                // Neither does a reminder after its deadline was closed.
+                Decision::Send if !work.delivery.escalates && work.delivery.deadline.is_none() => {
+                    Ok(Look::Send(None))
+                }
                 _ => self.look_again(work).await,
             }
         });
@@ -144,9 +172,18 @@ impl Pipeline {
         for (work, keys) in batch.iter().zip(&asked) {
             let found = keys.iter().map(|(what, _)| (*what, items.next().flatten()));
             let stopped = self.switches(&work.tenant).await?.stop((&work.delivery).into());
-            seen.push(Seen { stopped, ..Seen::of(found.collect(), now)? });
+            let read = Seen::of(found.collect(), now)?;
+            let hours = self.hours_of(work, &read).await?;
+            seen.push(Seen { stopped, hours, ..read });
         }
         Ok(seen)
+    }
+
+    async fn hours_of(&self, work: &DeliveryWork, read: &Seen) -> Result<Option<Waits>, StoreError> {
+        match &read.recipient {
+            Some(reader) => self.waits_for_hours(&work.tenant, &work.delivery, reader).await,
+            None => Ok(None),
+        }
     }
 
     /// What is read about one message that goes to this address.
@@ -160,10 +197,14 @@ impl Pipeline {
         let mut keys = vec![
             (What::Recipient, keys::recipient(tenant, work.delivery.id.recipient())),
             (What::Pause, keys::channel_pause(tenant, channel)),
+            (What::TakenBack, keys::event_cancelled(tenant, &work.delivery.event_id)),
         ];
         if let Some(hash) = self.address_hash(tenant, channel, to) {
             keys.push((What::Suppression, keys::suppression(tenant, channel, &hash)));
             keys.push((What::Pause, keys::address_pause(tenant, channel, &hash)));
+        }
+        if let Some(mark) = &work.delivery.deadline {
+            keys.push((What::Deadline, keys::deadlines::deadline(tenant, &mark.id)));
         }
         match &work.message {
             Rendered::WhatsappText { .. } => {
@@ -192,7 +233,9 @@ impl Pipeline {
             found.push((what, self.table.get(&key).await?));
         }
         let stopped = self.switches(&work.tenant).await?.stop((&work.delivery).into());
-        let seen = Seen { stopped, ..Seen::of(found, self.now())? };
+        let read = Seen::of(found, self.now())?;
+        let hours = self.hours_of(work, &read).await?;
+        let seen = Seen { stopped, hours, ..read };
         let message = Message { to: &to, ..Message::of(work) };
         match decide(message, &seen, &settings.preferences, self.now()) {
             Decision::Send if to == work.to => Ok(Look::Send(None)),
@@ -240,6 +283,8 @@ enum What {
     Window,
     Template,
     Pause,
+    TakenBack,
+    Deadline,
 }
 
 impl Seen {
@@ -249,6 +294,8 @@ impl Seen {
             match what {
                 What::Recipient => seen.recipient = item.map(from_item).transpose()?,
                 What::Suppression => seen.suppressed = item.is_some(),
+                What::Deadline => seen.deadline = item.map(from_item).transpose()?,
+                What::TakenBack => seen.taken_back = item.as_ref().map(taken_back_of),
                 What::Window => seen.window = seen.window.max(windows::until_of(item)?),
                 What::Template => seen.template_paused = provider_templates::is_paused(item)?,
                 // Of two the longer one.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use carillon_domain::pacing::ChannelPace;
 use carillon_domain::parse::from_value;
+use carillon_domain::window::WindowReminder;
 use carillon_domain::{
     Address, Channel, FieldError, InDoubtSettings, Preferences, Problem, ProblemKind, Recipient, RecipientId,
     RetrySchedule, TenantId,
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::context::Pipeline;
 use crate::store::settings::Settings;
+use crate::web_origins::web_origin_faults;
 
 /// How many lines of an import are stored side by side.
 const SIDE_BY_SIDE: usize = 16;
@@ -34,6 +36,8 @@ struct SettingsInput {
     in_doubt: Option<InDoubtSettings>,
     retry: Option<BTreeMap<Channel, RetrySchedule>>,
     pacing: Option<BTreeMap<Channel, ChannelPace>>,
+    inbox_origins: Option<Vec<String>>,
+    window_reminder: Option<WindowReminder>,
 }
 
 impl Pipeline {
@@ -63,8 +67,11 @@ impl Pipeline {
     /// # Errors
     /// 422 for what cannot be.
     pub async fn configure_settings(&self, tenant: &TenantId, body: Value) -> Result<Settings, Problem> {
+        // To say nothing of it leaves it; null turns it off.
+        let off = body.get("window_reminder").is_some_and(Value::is_null);
         let input: SettingsInput = from_value(body)?;
-        let mut settings = Settings::clone(&*self.settings(tenant).await?);
+        let before = self.settings(tenant).await?;
+        let mut settings = Settings::clone(&before);
         let mut faults: Vec<FieldError> = Vec::new();
         if let Some(preferences) = input.preferences {
             faults.extend(preferences.faults().into_iter().map(|fault| fault.under("/preferences")));
@@ -84,10 +91,22 @@ impl Pipeline {
             faults.extend(pace.faults(channel).into_iter().map(|fault| fault.under(&under)));
             settings.pacing.insert(channel, pace);
         }
+        if let Some(origins) = input.inbox_origins {
+            faults.extend(web_origin_faults(&origins));
+            settings.inbox_origins = origins;
+        }
+        if off || input.window_reminder.is_some() {
+            let found = input.window_reminder.iter().flat_map(WindowReminder::faults);
+            faults.extend(found.map(|fault| fault.under("/window_reminder")));
+            settings.window_reminder = input.window_reminder;
+        }
         if !faults.is_empty() {
             return Err(faults.into());
         }
+        self.put_web_origins(tenant, &settings.inbox_origins).await?;
         self.put_settings(tenant, &settings).await?;
+        let dropped = before.inbox_origins.iter().filter(|origin| !settings.inbox_origins.contains(origin));
+        self.drop_web_origins(tenant, dropped).await?;
         Ok(settings)
     }
 

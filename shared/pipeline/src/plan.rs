@@ -4,24 +4,28 @@
 use carillon_domain::preferences::Kind;
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Attempt, Category, Channel, ChannelChoice, Delivery, DeliveryId, Event, Fallback, Form,
-    HeldReason, KeyKind, LocaleParts, Preferences, Priority, Reason, Recipient, RecipientId, RecipientKey,
-    Rendered, Route, State, SwitchMode, TemplateVersion, Tenant, Timestamp,
+    Address, Attempt, Category, Channel, ChannelChoice, Cost, Delivery, DeliveryId, DigestRule, Event, Fallback,
+    Form, HeldReason, KeyKind, LocaleParts, Preferences, Priority, Reason, Recipient, RecipientId, RecipientKey,
+    Rendered, Route, SendWindow, State, SwitchMode, TemplateVersion, Tenant, Timestamp,
 };
 use jiff::SignedDuration;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::consent::objection;
+use crate::cost;
 use crate::deliver::plus;
+use crate::funds::Funds;
 use crate::ports::{RenderJob, Renderer};
 use crate::store::switches::Switches;
 use crate::switches::LOOK_AGAIN_AT_SWITCH;
+use crate::variables;
+use crate::waits::{self, Waits};
 
 /// How long after it is due a message is still worth sending, where neither event nor route says it.
 const EXPIRES_AFTER: SignedDuration = SignedDuration::from_hours(72);
 
 /// What is decided once for the whole event.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Terms<'a> {
     /// Whose event.
     pub tenant: &'a Tenant,
@@ -43,10 +47,18 @@ pub struct Terms<'a> {
     pub when: Option<&'a str>,
     /// Other channels for those whom these do not reach.
     pub fallback: Option<&'a Fallback>,
+    /// When its messages are sent.
+    pub send_window: Option<&'a SendWindow>,
+    /// What its messages are gathered by.
+    pub digest: Option<&'a DigestRule>,
+    /// Whether its template may be told of many events at once.
+    pub gathers: bool,
     /// What those want who said nothing.
     pub defaults: &'a Preferences,
     /// What is stopped.
     pub switches: Switches,
+    /// What cannot be paid for.
+    pub funds: Funds,
 }
 
 /// One recipient, with everything that the store knows about telling them.
@@ -66,6 +78,8 @@ pub struct Reader<'a> {
     pub told_before: bool,
     /// They wrote to the WhatsApp number less than 24 hours ago.
     pub window_open: bool,
+    /// The link by which they acknowledge the event.
+    pub acknowledge_url: &'a str,
 }
 
 impl<'a> Terms<'a> {
@@ -82,21 +96,27 @@ impl<'a> Terms<'a> {
         let after = route
             .and_then(|r| r.expires_after_s)
             .map_or(EXPIRES_AFTER, |s| SignedDuration::from_secs(s.into()));
-        let default_expiry = event.accepted_at.checked_add(after).unwrap_or(Timestamp::MAX);
+        let default_expiry = plus(event.first_due_at(), after);
+        let category = event.input.category.or(route.map(|r| r.category)).unwrap_or_default();
+        // A direct send says its template and channels itself.
+        let whole = route.filter(|_| event.direct().is_none());
         Self {
             tenant,
             event,
             template,
             channels,
-            category: event.input.category.or(route.map(|r| r.category)).unwrap_or_default(),
-            reminder: route.and_then(|r| r.reminder.as_deref()),
+            category,
+            reminder: event.reminder_kind().or(route.and_then(|r| r.reminder.as_deref())),
             priority: event.input.priority.or(route.map(|r| r.priority)).unwrap_or_default(),
             expires_at: event.input.expires_at.unwrap_or(default_expiry),
             when: route.and_then(|r| r.when.as_deref()),
-            // A direct send says its channels itself.
-            fallback: route.filter(|_| event.direct().is_none()).and_then(|r| r.fallback.as_ref()),
+            fallback: whole.and_then(|r| r.fallback.as_ref()),
+            send_window: route.and_then(|r| r.send_window.as_ref()),
+            digest: whole.and_then(|r| r.digest.as_ref()).filter(|_| category != Category::Critical),
+            gathers: whole.is_some_and(|r| r.digest.is_some()),
             defaults,
             switches: Switches::default(),
+            funds: Funds::default(),
         }
     }
 }
@@ -108,6 +128,10 @@ pub struct Planned {
     pub delivery: Delivery,
     /// Where it goes and what is said; none when it ends at once, or waits.
     pub send: Option<(Address, Rendered)>,
+    /// What is said when it has waited for a time, as far as that is known today: what a preview shows.
+    pub later: Option<Rendered>,
+    /// What sending it is expected to cost, now or later.
+    pub cost: Option<Cost>,
 }
 
 impl Planned {
@@ -117,9 +141,12 @@ impl Planned {
         self.send.is_some() || matches!(self.delivery.state, State::Held(_))
     }
 
-    /// Whether its channel says it, so that no other one has to: now, or when a stop is lifted.
+    /// Whether its channel says it, so that no other one has to: now, or when it has waited for a time.
     fn works(&self) -> bool {
-        self.send.is_some() || self.delivery.state == State::Held(HeldReason::SwitchedOff)
+        match self.delivery.state {
+            State::Held(reason) => reason != HeldReason::WindowClosed,
+            _ => self.send.is_some(),
+        }
     }
 }
 
@@ -128,34 +155,57 @@ impl Planned {
 pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now: Timestamp) -> Vec<Planned> {
     let locale = terms.template.template.locale_for(reader.person.locale.as_deref(), &terms.tenant.locale);
     let locale = locale.map_or("", |(locale, _)| locale);
-    let context = context(terms.tenant, terms.event, reader.id, reader.person, now);
+    let said_at = variables::said_at(terms.event, now);
+    let mut context = variables::context(terms.tenant, terms.event, reader.id, reader.person, said_at);
+    if terms.gathers {
+        variables::tell_of(&mut context, &[terms.event]);
+    }
+    context["acknowledge_url"] = reader.acknowledge_url.into();
     let unwanted = unwanted(terms, renderer, reader, &context);
+    let first_wait = waits::first_wait(terms, reader, now);
     let one = |channel: Channel| -> Planned {
         let mut delivery = first_form(terms, reader, channel, locale, now);
         let decision = match &unwanted {
             Some(reason) => Err((State::Skipped(reason.clone()), None)),
             None => decide(terms, renderer, reader, channel, locale, &context),
         };
+        let cost = decision.as_ref().ok().and_then(|(to, message)| cost::expected(&delivery, to, message, now));
         match decision {
             Ok(_) | Err((State::Held(_), _)) if terms.event.key_kind == KeyKind::Test => {
                 delivery.state = State::Skipped(PlainReason::TestKey.into());
-                Planned { delivery, send: None }
+                Planned { delivery, send: None, later: None, cost: None }
+            }
+            Ok((_, message)) if let Some(waits) = waits::scheduled(terms, now) => {
+                waits.hold(&mut delivery);
+                Planned { delivery, send: None, later: Some(message), cost }
+            }
+            Ok(_) if now >= terms.expires_at => {
+                delivery.state = State::Expired(PlainReason::PastExpiry.into());
+                Planned { delivery, send: None, later: None, cost: None }
             }
             Ok(send) => {
                 if let Some(mode) = terms.switches.stop((&delivery).into()) {
                     stop(&mut delivery, mode, now);
-                    return Planned { delivery, send: None };
+                    return Planned { delivery, send: None, later: None, cost };
+                }
+                if let Some(reason) = terms.funds.hold((&delivery).into()) {
+                    Waits { reason, until: Some(plus(now, LOOK_AGAIN_AT_SWITCH)) }.hold(&mut delivery);
+                    return Planned { delivery, send: None, later: None, cost };
+                }
+                if let Some(waits) = first_wait {
+                    waits.hold(&mut delivery);
+                    return Planned { delivery, send: None, later: Some(send.1), cost };
                 }
                 if channel == Channel::InApp {
                     delivery.state = State::Delivered;
                 }
                 delivery.form = Form::of(&send.1);
-                Planned { delivery, send: Some(send) }
+                Planned { delivery, send: Some(send), later: None, cost }
             }
             Err((state, note)) => {
                 delivery.state = state;
                 delivery.note = note;
-                Planned { delivery, send: None }
+                Planned { delivery, send: None, later: None, cost: None }
             }
         }
     };
@@ -179,11 +229,11 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
     if let (Some(fallback), None) = (terms.fallback, &unwanted) {
         match planned.iter_mut().find(|one| one.works()) {
             // What is held has not been tried; its failure is followed by the fallback all the same.
-            Some(first) if first.send.is_none() => {}
+            Some(first) if first.send.is_none() && first.later.is_none() => {}
             Some(first) => {
                 let after = fallback.after_s.map(|s| SignedDuration::from_secs(s.into()));
-                first.delivery.fallback_at =
-                    after.map(|after| now.checked_add(after).unwrap_or(Timestamp::MAX));
+                let due_at = first.delivery.held_until.unwrap_or(now);
+                first.delivery.fallback_at = after.map(|after| plus(due_at, after));
             }
             // Nobody to wait for: the fallback is all there is.
             None if terms.event.key_kind != KeyKind::Test => {
@@ -195,7 +245,18 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
             None => {}
         }
     }
+    // The window that counts is the one of then.
+    if let Some(waits) = first_wait {
+        for one in planned.iter_mut().filter(|one| waits_for_window(&one.delivery)) {
+            waits.hold(&mut one.delivery);
+            one.delivery.note = None;
+        }
+    }
     planned
+}
+
+fn waits_for_window(delivery: &Delivery) -> bool {
+    delivery.state == State::Held(HeldReason::WindowClosed)
 }
 
 /// Keeps back what a kill switch stops.
@@ -211,7 +272,7 @@ fn stop(delivery: &mut Delivery, mode: SwitchMode, now: Timestamp) {
 
 /// Another channel says it: nobody waits for the recipient to write first.
 fn wait_for_no_window(planned: &mut [Planned]) {
-    for one in planned.iter_mut().filter(|one| one.delivery.state == State::Held(HeldReason::WindowClosed)) {
+    for one in planned.iter_mut().filter(|one| waits_for_window(&one.delivery)) {
         one.delivery.state = State::Skipped(PlainReason::WindowClosed.into());
     }
 }
@@ -314,6 +375,10 @@ fn first_form(
         expires_at: terms.expires_at,
         rev: 1,
         spread: false,
+        escalates: terms.event.escalates.is_some(),
+        deadline: terms.event.deadline_mark(),
+        digest: None,
+        carried_by: None,
         calls: 0,
         tries: 0,
         owner: None,
@@ -323,45 +388,13 @@ fn first_form(
         note: None,
         resends: 0,
         revived: None,
+        due_at: None,
+        test: terms.event.key_kind == KeyKind::Test,
+        earlier_micros: 0,
         provider_message_id: None,
         attempts: std::collections::BTreeMap::new(),
         receipts: std::collections::BTreeMap::new(),
     }
-}
-
-/// What templates and conditions see: `event`, `data`, `recipient`, `tenant`, `now`.
-#[must_use]
-pub fn context(
-    tenant: &Tenant,
-    event: &Event,
-    id: &RecipientId,
-    recipient: &Recipient,
-    now: Timestamp,
-) -> Value {
-    let input = &event.input;
-    let mut posted = json!({
-        "id": event.id,
-        "type": input.event_type,
-        "source": input.source,
-        "subject": input.subject,
-        "time": input.time.unwrap_or(event.accepted_at),
-    });
-    for (name, value) in &input.extensions {
-        posted[name] = value.clone();
-    }
-    json!({
-        "event": posted,
-        "data": input.data,
-        "recipient": {
-            "id": id,
-            "name": recipient.name,
-            "locale": recipient.locale.as_deref().unwrap_or(&tenant.locale),
-            "time_zone": recipient.time_zone.as_deref().unwrap_or(&tenant.time_zone),
-            "data": recipient.data,
-        },
-        "tenant": {"id": tenant.id, "name": tenant.name},
-        "now": now,
-    })
 }
 
 /// At most as much text as an item may carry.

@@ -9,8 +9,10 @@ use serde_json::{Map, Value, json};
 
 use crate::context::Pipeline;
 use crate::fan_out::Told;
-use crate::plan::{self, Planned};
+use crate::plan::Planned;
 use crate::ports::RenderJob;
+use crate::throttle::Made;
+use crate::variables;
 
 /// How many recipients a preview shows.
 const SHOWN: usize = 200;
@@ -29,12 +31,15 @@ impl Pipeline {
         // A test key sees what a live one would send: nothing leaves in a preview.
         let key_kind = if caller.key_kind == KeyKind::Test { KeyKind::Live } else { caller.key_kind };
         let accepted_at = self.now();
-        let event = Event { id, accepted_at, body_sha256: String::new(), input, extensions, key_kind };
+        let event = Event { id, accepted_at, body_sha256: String::new(), input, extensions, key_kind, escalates: None, reminder: None };
         let route = self.route(tenant, &event.input.event_type).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
         let ids = self.some_addressed(tenant, &addressed, SHOWN).await?;
         let more = !addressed.large.is_empty() || addressed.recipients.len() > SHOWN;
-        let planning = self.plan_page(tenant, &event, route.as_deref(), &ids, &Told::Ask).await?;
+        let mut planning = self.plan_page(tenant, &event, route.as_deref(), &ids, &Told::Ask).await?;
+        if let Some(throttle) = route.as_ref().and_then(|route| route.throttle) {
+            self.throttle_planned(tenant, &event, throttle, Made::Preview, &mut planning.planned).await?;
+        }
         let notifications: Vec<Value> = planning.planned.iter().map(shown).collect();
         let mut unknown = addressed.unknown;
         unknown.extend(planning.unknown);
@@ -74,7 +79,10 @@ impl Pipeline {
             .locale_for(wanted, &owner.locale)
             .ok_or_else(|| FieldError::new("/locale", "the template has no locale"))?;
         let event = sample_event(tenant, &job.name, &job.data, self.now())?;
-        let context = plan::context(&owner, &event, &id, &recipient, self.now());
+        let mut context = variables::context(&owner, &event, &id, &recipient, self.now());
+        variables::tell_of(&mut context, &[&event]);
+        let reader = self.recipient_key(tenant, &id);
+        context["acknowledge_url"] = self.acknowledge_url(tenant, &event, &reader).into();
         let mut rendered = Map::new();
         let mut faults = Vec::new();
         for channel in Channel::ALL.into_iter().filter(|c| parts.speaks(*c)) {
@@ -141,8 +149,9 @@ fn shown(planned: &Planned) -> Value {
         "template": delivery.template,
         "version": delivery.version,
         "locale": delivery.locale,
-        "rendered": planned.send.as_ref().map(|(_, message)| message),
-        "estimated_cost": null,
+        "held_until": delivery.held_until,
+        "rendered": planned.send.as_ref().map(|(_, message)| message).or(planned.later.as_ref()),
+        "estimated_cost": planned.cost,
     })
 }
 
@@ -175,5 +184,5 @@ fn sample_event(
     )?;
     let id = EventId::from_idempotency_key(tenant, "preview");
     let extensions = std::collections::BTreeMap::new();
-    Ok(Event { id, accepted_at: now, body_sha256: String::new(), input, extensions, key_kind: KeyKind::Live })
+    Ok(Event { id, accepted_at: now, body_sha256: String::new(), input, extensions, key_kind: KeyKind::Live, escalates: None, reminder: None })
 }

@@ -21,7 +21,7 @@ const PAGE: usize = 100;
 /// How many faults are named; the others are counted.
 const NAMED: usize = 200;
 
-/// An event that is not planned so long after it was accepted is stuck.
+/// An event that is not planned so long after it was accepted is stuck, and so is a delivery that is due for so long.
 const STUCK: SignedDuration = SignedDuration::from_mins(15);
 
 /// What is compared.
@@ -102,6 +102,10 @@ impl Pipeline {
             listed += ids.len() as u64;
             for delivery in self.deliveries(tenant, &ids).await? {
                 found += 1;
+                if let Some(since) = delivery.due_since().filter(|since| plus(*since, STUCK) <= self.now()) {
+                    let (which, state) = (&delivery.id, delivery.state.kind());
+                    so_far.fault(id, &format!("the delivery {which} is {state} and due since {since}"));
+                }
                 *so_far.states.entry(delivery.state.kind().as_str().to_owned()).or_default() += 1;
             }
             after = next;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use carillon_domain::{
-    Channel, Delivery, DeliveryId, Event, EventId, EventType, Problem, ReceiptKind, RecipientId, StateKind,
+    Channel, Cost, Delivery, DeliveryId, Event, EventId, EventType, Problem, ReceiptKind, RecipientId, StateKind,
     TenantId, Timestamp,
 };
 use serde_json::{Map, Value, json};
@@ -62,15 +62,20 @@ impl Pipeline {
     /// An event with the states of its deliveries.
     pub async fn event_view(&self, tenant: &TenantId, id: &EventId) -> Result<Option<Value>, StoreError> {
         let Some(event) = self.event(tenant, id).await? else { return Ok(None) };
-        Ok(Some(self.view_of_event(tenant, &event).await?))
+        let mut view = self.view_of_event(tenant, &event).await?;
+        if let Some(at) = self.acknowledged_at(tenant, event.acknowledged_with()).await? {
+            view["acknowledged_at"] = json!(at);
+        }
+        Ok(Some(view))
     }
 
     async fn view_of_event(&self, tenant: &TenantId, event: &Event) -> Result<Value, StoreError> {
         let plan = self.event_plan(tenant, &event.id).await?;
         let mut states: BTreeMap<&str, u32> = BTreeMap::new();
-        let mut unsettled = 0;
+        let (mut unsettled, mut cost) = (0, None);
         let count = |delivery: Delivery| {
             *states.entry(delivery.state.kind().as_str()).or_default() += 1;
+            cost = [cost, delivery.cost()].into_iter().flatten().reduce(Cost::plus);
             unsettled += u32::from(!delivery.is_settled());
         };
         self.each_delivery_of(tenant, &event.id, count).await?;
@@ -88,8 +93,11 @@ impl Pipeline {
             "planned": plan.as_ref().map(|p| p.planned.max(seen)),
             "states": states,
             "settled": settled,
-            "cost": null,
+            "cost": cost,
         });
+        if let Some(escalates) = &event.escalates {
+            view["escalates"] = json!({"event_id": escalates.event_id, "step": escalates.step});
+        }
         if plan.is_none()
             && let Some((done, parts)) = self.progress_of(tenant, &event.id).await?
         {
@@ -312,13 +320,18 @@ fn delivery_json(d: &Delivery, address_masked: Option<&str>) -> Value {
     put("tries", json!(d.tries));
     put("resends", if d.resends > 0 { json!(d.resends) } else { Value::Null });
     put("held_until", json!(d.held_until));
+    put("carried_by", json!(d.carried_by));
+    let carries = d.digest.as_ref().and_then(|mark| mark.carries).map(|carries| carries.events);
+    put("events", json!(carries));
     put("retry_at", json!(d.retry_at.filter(|_| d.state.kind() != StateKind::Pending)));
     put("expires_at", json!(d.expires_at));
     put("provider_message_id", json!(d.provider_message_id));
+    put("cost", json!(d.cost()));
     put("created_at", json!(d.created_at));
     put("sent_at", json!(d.sent_at()));
-    let stored_in_feed =
-        (d.channel == Channel::InApp && d.state.kind() == StateKind::Delivered).then_some(d.changed_at);
+    let in_feed =
+        d.channel == Channel::InApp && matches!(d.state.kind(), StateKind::Delivered | StateKind::Read);
+    let stored_in_feed = in_feed.then(|| d.in_feed_since());
     put("delivered_at", json!(d.receipt_at(ReceiptKind::Delivered).or(stored_in_feed)));
     put("read_at", json!(d.receipt_at(ReceiptKind::Read)));
     put("failed_at", json!((d.state.kind() == StateKind::Failed).then_some(d.changed_at)));

@@ -2,9 +2,10 @@
 //! time, whatever the order they come in, and a state never goes back.
 
 use carillon_domain::delivery::ReceiptAt;
+use carillon_domain::prices::{Pricing, email_micros, whatsapp_micros};
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Delivery, Outcome, Reason, ReceiptKind, State, StateKind, TenantId, Timestamp, Token,
+    Address, Channel, Delivery, Outcome, Reason, ReceiptKind, State, StateKind, TenantId, Timestamp, Token,
 };
 
 use crate::context::Pipeline;
@@ -31,6 +32,8 @@ pub struct Receipt {
     pub meaning: Option<Meaning>,
     /// Where the message went, if the provider says it. Its debug form hides it.
     pub address: Option<Address>,
+    /// Whether the provider bills the message, if it says so.
+    pub pricing: Option<Pricing>,
 }
 
 /// What became of a receipt.
@@ -128,7 +131,37 @@ fn received(before: &Delivery, receipt: &Receipt, judge: &Judge<'_>) -> Option<V
     if matches!(after.state, State::Delivered | State::Read) {
         after.fallback_at = None;
     }
+    price(after, receipt);
     (*after != *before).then_some(verdict)
+}
+
+/// Corrects the price of the call that a receipt is about by what the receipt says.
+fn price(after: &mut Delivery, receipt: &Receipt) {
+    let channel = after.channel;
+    let Some(attempt) = after.attempts.get_mut(&receipt.token.call) else { return };
+    let arrived = matches!(receipt.kind, ReceiptKind::Sent | ReceiptKind::Delivered | ReceiptKind::Read);
+    match (channel, receipt.pricing) {
+        (_, Some(pricing)) => {
+            attempt.price_is_final = true;
+            match pricing {
+                Pricing { billable: false, .. } => attempt.price_micros = Some(0),
+                Pricing { category: Some(category), calling_code: Some(code), .. } => {
+                    let micros = whatsapp_micros(category, Some(code), attempt.started_at);
+                    attempt.price_micros = Some(micros);
+                }
+                Pricing { .. } => {}
+            }
+        }
+        // Meta bills what is delivered.
+        (Channel::Whatsapp, None) if receipt.kind == ReceiptKind::Failed && attempt.price_micros.is_some() => {
+            (attempt.price_micros, attempt.price_is_final) = (Some(0), true);
+        }
+        // Nobody had known that it was accepted.
+        (Channel::Email, None) if arrived && attempt.price_micros.is_none() => {
+            attempt.price_micros = Some(email_micros(attempt.started_at));
+        }
+        _ => {}
+    }
 }
 
 /// The delivery in the state that a receipt says, where it may move there.
@@ -229,6 +262,7 @@ mod tests {
             detail: None,
             meaning: None,
             address: None,
+            pricing: None,
         }
     }
 
@@ -251,6 +285,28 @@ mod tests {
                 assert!(received(&it, &receipt(Sent, 1), Timestamp::UNIX_EPOCH).is_none());
             }
         }
+    }
+
+    #[test]
+    fn a_receipt_says_what_a_call_costs() {
+        use carillon_domain::prices::MetaCategory::{Marketing, Utility};
+        let now: Timestamp = "2026-11-20T09:00:00Z".parse().unwrap();
+        let mut sent = delivery(State::Sent);
+        sent.attempts.insert(1, carillon_domain::Attempt { price_micros: Some(25_000), ..carillon_domain::Attempt::starting(now) });
+        assert_eq!(sent.cost(), Some(carillon_domain::Cost::estimate(25_000)));
+        let billed = |billable, category| Some(Pricing { billable, category: Some(category), calling_code: Some(1) });
+        for (pricing, kind, micros) in [
+            (billed(true, Utility), ReceiptKind::Sent, 3_400),
+            (billed(true, Marketing), ReceiptKind::Delivered, 25_000),
+            (billed(false, Utility), ReceiptKind::Delivered, 0),
+            (None, ReceiptKind::Failed, 0),
+        ] {
+            let receipt = Receipt { pricing, ..receipt(kind, 1) };
+            let cost = received(&sent, &receipt, now).unwrap().cost().unwrap();
+            assert_eq!((cost.amount_micros, cost.estimated), (micros, false), "{kind:?} {pricing:?}");
+        }
+        let silent = received(&sent, &receipt(ReceiptKind::Delivered, 1), now).unwrap();
+        assert_eq!(silent.cost(), Some(carillon_domain::Cost::estimate(25_000)));
     }
 
     #[test]

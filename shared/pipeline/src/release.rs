@@ -1,7 +1,8 @@
-//! Lets go what a kill switch held, a page of the tenant's log at a time: each delivery takes the way that sweep-due would
-//! take with it, with today's consent and today's switches. [`crate::switches`] starts it as a job when a stop is lifted.
+//! Lets go what a kill switch held, or what credits or a budget did, and ends what one now drops that waits for no time; a page of the tenant's log at a
+//! time: each delivery takes the way that sweep-due would take with it, with today's consent and today's switches.
+//! [`crate::switches`] starts it as a job when a stop is lifted or begins to drop.
 
-use carillon_domain::{Delivery, DeliveryId, HeldReason, Progress, State, TenantId, Timestamp};
+use carillon_domain::{Delivery, DeliveryId, HeldReason, Progress, State, SwitchMode, TenantId, Timestamp};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -9,9 +10,11 @@ use serde_json::json;
 use crate::context::Pipeline;
 use crate::deliver::plus;
 use crate::due::{Swept, Wait};
+use crate::funds::Funds;
 use crate::jobs::{JobStep, StepError};
 use crate::ports::{Index, Query};
 use crate::store::keys;
+use crate::store::switches::Switches;
 use crate::switches::OBEYED_AFTER;
 
 /// After so many entries of the log a step ends.
@@ -71,8 +74,9 @@ impl Pipeline {
         let query = Query { index: Index::ByDay, ..keys::partition(partition, PAGE, so_far.after.take()) };
         let page = self.table.query(&query).await?;
         let ids: Vec<DeliveryId> = page.items.iter().filter_map(|(key, _)| keys::delivery_id(key)).collect();
-        let held: Vec<Delivery> =
-            self.deliveries(tenant, &ids).await?.into_iter().filter(is_switched_off).collect();
+        let stops = (self.switches(tenant).await?, self.funds(tenant).await?);
+        let found = self.deliveries(tenant, &ids).await?.into_iter();
+        let held: Vec<Delivery> = found.filter(|delivery| is_concerned(delivery, &stops)).collect();
         for some in held.chunks(SIDE_BY_SIDE) {
             let each = some.iter().map(|held| self.release_one(tenant, &held.id));
             for swept in try_join_all(each).await? {
@@ -87,12 +91,20 @@ impl Pipeline {
     }
 
     async fn release_one(&self, tenant: &TenantId, id: &DeliveryId) -> Result<Swept, StepError> {
-        let before = self.delivery(tenant, id).await?.filter(is_switched_off);
+        let stops = (self.switches(tenant).await?, self.funds(tenant).await?);
+        let before = self.delivery(tenant, id).await?.filter(|delivery| is_concerned(delivery, &stops));
         let Some(before) = before else { return Ok(Swept::default()) };
-        self.move_on(tenant, before, Wait::IsOver).await.map_err(StepError::Again)
+        Box::pin(self.move_on(tenant, before, Wait::IsOver)).await.map_err(StepError::Again)
     }
 }
 
-fn is_switched_off(delivery: &Delivery) -> bool {
-    delivery.state == State::Held(HeldReason::SwitchedOff)
+/// Whether a switch holds a delivery, or would end one that waits for its reader to write: nobody else looks at that.
+/// What waits for money goes when there is some.
+fn is_concerned(delivery: &Delivery, (switches, funds): &(Switches, Funds)) -> bool {
+    match delivery.state {
+        State::Held(HeldReason::Credits | HeldReason::Budget) => funds.hold(delivery.into()).is_none(),
+        State::Held(HeldReason::SwitchedOff) => true,
+        State::Held(HeldReason::WindowClosed) => switches.stop(delivery.into()) == Some(SwitchMode::Drop),
+        _ => false,
+    }
 }

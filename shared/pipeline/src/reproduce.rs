@@ -3,12 +3,13 @@
 
 use carillon_domain::preferences::Kind;
 use carillon_domain::state::PlainReason;
-use carillon_domain::{Address, Channel, Delivery, Form, LocaleParts, Reason, Rendered, TenantId};
+use carillon_domain::{Address, Channel, Delivery, Event, Form, LocaleParts, Reason, Rendered, TenantId};
 
 use crate::consent::objection;
 use crate::context::Pipeline;
-use crate::plan::{self, bounded};
+use crate::plan::bounded;
 use crate::ports::{RenderJob, StoreError};
+use crate::variables;
 
 /// A message again, or why it cannot be made any more.
 #[derive(Debug)]
@@ -91,7 +92,19 @@ impl Pipeline {
         let Some(address) = recipient.address(delivery.channel) else {
             return Ok(Reproduced::Impossible(PlainReason::NoAddress.into(), None));
         };
-        let context = plan::context(&owner, &event, &delivery.recipient_id, recipient, delivery.created_at);
+        let told = self.told_events(tenant, delivery).await?;
+        let others = if told.len() > 1 { self.events(tenant, &told).await? } else { Vec::new() };
+        let mut events: Vec<&Event> = others.iter().flatten().collect();
+        if events.is_empty() {
+            events.push(&event);
+        }
+        // A digest is told by its last event, and when its window has ended.
+        let last = events.last().copied().unwrap_or(&event);
+        let window_end = delivery.digest.as_ref().filter(|mark| !mark.is_open()).map(|mark| mark.ends_at);
+        let said_at = window_end.unwrap_or_else(|| variables::said_at(&event, delivery.created_at));
+        let mut context = variables::context(&owner, last, &delivery.recipient_id, recipient, said_at);
+        variables::tell_of(&mut context, &events);
+        context["acknowledge_url"] = self.acknowledge_url(tenant, &event, delivery.id.recipient()).into();
         let locale = delivery.locale.as_deref().unwrap_or_default();
         let text_only = template.template.locales.get(locale).is_some_and(LocaleParts::needs_window);
         let job = RenderJob {

@@ -86,6 +86,9 @@ impl Pipeline {
             }
         }
         after.tries = 0;
+        // What others told of is told by itself; what told of others does so again.
+        after.digest = after.digest.filter(|mark| !mark.is_open());
+        after.carried_by = None;
         after.note = None;
         // The sweep looks again, in case the message is lost.
         after.retry_at = Some(plus(now, LOOK_AGAIN));

@@ -134,7 +134,10 @@ impl Pipeline {
         let stops = |list: &SwitchList, setting: &SwitchSetting| {
             list.switches.iter().any(|one| one.setting == *setting)
         };
-        Ok(before.switches.iter().any(|one| one.setting.stopped && !stops(&list, &one.setting)))
+        let lifted = before.switches.iter().any(|one| one.setting.stopped && !stops(&list, &one.setting));
+        let drops = |one: &&Switch| one.setting.stopped && one.setting.mode == SwitchMode::Drop;
+        let dropped = list.switches.iter().filter(drops).any(|one| !stops(before, &one.setting));
+        Ok(lifted || dropped)
     }
 }
 

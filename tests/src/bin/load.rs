@@ -1,5 +1,5 @@
-//! `cargo run --release --bin load -- [events] [recipients] [kill every ms] [percent lost]`: a load on `carillon dev` with an account of
-//! every delivery. Prints the rate; exits 1 when anything was lost or silently doubled.
+//! `cargo run --release --bin load -- [events] [recipients] [kill every ms] [percent lost] [seconds of
+//! posting]`: a load on `carillon dev` with an account of every delivery. Prints the rate; exits 1 when anything was lost or silently doubled.
 
 #![expect(clippy::expect_used, reason = "a load that cannot go on ends here, saying why")]
 
@@ -18,6 +18,7 @@ async fn main() -> ExitCode {
         events: number(1, 1_000),
         recipients: number(2, 10),
         posters: 16,
+        spread: Duration::from_secs(number(5, 0) as u64),
         kill_every: (kill_ms > 0).then(|| Duration::from_millis(kill_ms as u64)),
         most_kills: usize::MAX,
         lost_percent: u32::try_from(number(4, 0)).expect("a percentage"),

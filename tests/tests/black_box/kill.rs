@@ -8,6 +8,7 @@ use carillon_tests::load::{Account, Load, run};
 const SMALL: Load = Load {
     events: 120,
     recipients: 3,
+    spread: Duration::ZERO,
     posters: 4,
     kill_every: Some(Duration::from_secs(1)),
     most_kills: 15,

@@ -1,6 +1,8 @@
 //! Reads template.yaml as far as the layout needs it: the resources by name, each with its type and its lines. The file
 //! is indented by two and its resources are blocks, which infra/check_template.py parses in full.
 
+use std::collections::BTreeSet;
+
 use crate::project::read;
 
 /// A resource of the template.
@@ -13,10 +15,25 @@ pub struct Resource {
 }
 
 impl Resource {
+    /// The environment variables of ours that it sets.
+    pub fn variables(&self) -> BTreeSet<String> {
+        variables(self.lines.iter().map(String::as_str))
+    }
+
     /// The value of the first line with this key, as it is written.
     pub fn value(&self, key: &str) -> Option<&str> {
         self.lines.iter().find_map(|line| line.trim().strip_prefix(key)?.strip_prefix(':').map(str::trim))
     }
+}
+
+fn variables<'a>(lines: impl Iterator<Item = &'a str>) -> BTreeSet<String> {
+    let named = lines.filter_map(|line| line.trim().split_once(':').map(|(name, _)| name.to_owned()));
+    named.filter(|name| name.starts_with("CARILLON_")).collect()
+}
+
+/// The environment variables of ours that every function is given.
+pub fn variables_of_all() -> BTreeSet<String> {
+    variables(read("template.yaml").lines().take_while(|line| *line != "Resources:"))
 }
 
 /// The resources in the order of the file.

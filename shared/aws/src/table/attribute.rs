@@ -8,7 +8,7 @@ use carillon_pipeline::ports::{Item, Key, StoreError};
 use serde_json::{Map, Number, Value};
 
 /// Attributes as the SDK has them.
-pub(super) type Attributes = HashMap<String, AttributeValue>;
+pub(crate) type Attributes = HashMap<String, AttributeValue>;
 
 /// DynamoDB takes numbers from 1e-130; anything this small is kept exactly elsewhere.
 const SMALLEST_NUMBER: f64 = 1e-100;
@@ -70,7 +70,7 @@ fn to_map(fields: Attributes) -> Result<Map<String, Value>, StoreError> {
 }
 
 /// A primary key as the SDK wants it.
-pub(super) fn from_key(key: &Key) -> Attributes {
+pub(crate) fn from_key(key: &Key) -> Attributes {
     HashMap::from([
         ("pk".to_owned(), AttributeValue::S(key.pk().to_owned())),
         ("sk".to_owned(), AttributeValue::S(key.sk().to_owned())),
@@ -78,7 +78,7 @@ pub(super) fn from_key(key: &Key) -> Attributes {
 }
 
 /// A whole item with its key. A null at the top is left out: an attribute that is null is one that is not there.
-pub(super) fn from_item(key: &Key, item: &Item) -> Attributes {
+pub(crate) fn from_item(key: &Key, item: &Item) -> Attributes {
     let mut attributes: Attributes = item
         .iter()
         .filter(|(_, v)| !v.is_null())
@@ -89,7 +89,7 @@ pub(super) fn from_item(key: &Key, item: &Item) -> Attributes {
 }
 
 /// A stored item as its key and its other attributes.
-pub(super) fn to_item(mut attributes: Attributes) -> Result<(Key, Item), StoreError> {
+pub(crate) fn to_item(mut attributes: Attributes) -> Result<(Key, Item), StoreError> {
     let (Some(AttributeValue::S(pk)), Some(AttributeValue::S(sk))) =
         (attributes.remove("pk"), attributes.remove("sk"))
     else {

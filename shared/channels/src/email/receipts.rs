@@ -26,6 +26,7 @@ pub fn parse(record: &Value, received_at: Timestamp) -> Receipts {
             meaning: None,
             detail: said.detail,
             address: mail["destination"][0].as_str().map(|address| Address::Email(address.to_owned())),
+            pricing: None,
         }),
         None => receipts.unknown.push(kind_name(name)),
     }

@@ -178,7 +178,7 @@ const FIELD_NAMES_BYTES: usize = 1_024;
 fn text_bytes(rendered: &Rendered) -> usize {
     match rendered {
         Rendered::WhatsappText { body } => body.len(),
-        Rendered::WhatsappTemplate { name, language, parameters } => {
+        Rendered::WhatsappTemplate { name, language, parameters, .. } => {
             // Each with its quotes, colon and comma.
             let parameters: usize = match parameters {
                 RenderedParameters::Positional(list) => list.iter().map(|text| text.len() + 3).sum(),

@@ -1,6 +1,7 @@
 //! What people do on WhatsApp: the `messages[]` and `user_preferences[]` of one `changes[].value` of a webhook. A text is
 //! looked at for keywords here and goes no further. Every field may be missing or odd; record-inbound comes next.
 
+use carillon_domain::acknowledge::read_payload;
 use carillon_domain::keyword::Keyword;
 use carillon_domain::{Address, Timestamp, phone};
 use carillon_pipeline::inbound::{Inbound, Said};
@@ -18,7 +19,7 @@ pub fn parse(value: &Value, received_at: Timestamp) -> Vec<Inbound> {
     let messages = list("messages")
         .iter()
         .filter(|message| message["type"] != SYSTEM)
-        .map(|message| (message, ["from", "from_user_id"], Said::Message(keyword(message))));
+        .map(|message| (message, ["from", "from_user_id"], said(message)));
     let wishes = list("user_preferences").iter().filter_map(|wish| {
         let wanted = match wish["value"].as_str()? {
             "stop" => false,
@@ -36,6 +37,16 @@ pub fn parse(value: &Value, received_at: Timestamp) -> Vec<Inbound> {
         (!from.is_empty()).then_some(Inbound { from, at, said })
     };
     messages.chain(wishes).filter_map(read).collect()
+}
+
+/// What a message says: that its writer has seen another one, or what its words are.
+fn said(message: &Value) -> Said {
+    let keyword = keyword(message);
+    let pressed = [&message["button"]["payload"], &message["interactive"]["button_reply"]["id"]];
+    match pressed.iter().filter_map(|payload| payload.as_str()).find_map(read_payload) {
+        Some(token) => Said::Acknowledged(keyword, token),
+        None => Said::Message(keyword),
+    }
 }
 
 /// The words of a message, wherever its type keeps them: typed, or on the button that was pressed.

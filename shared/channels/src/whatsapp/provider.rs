@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use carillon_domain::acknowledge::payload;
 use carillon_domain::rendered::RenderedParameters;
 use carillon_domain::{Address, Rendered};
 use carillon_pipeline::ports::{Account, Answer, Call, Meaning, Provider, Refusal, RefusalClass};
@@ -101,12 +102,19 @@ fn body(call: &Call<'_>) -> Result<Value, &'static str> {
             body["type"] = json!("text");
             body["text"] = json!({ "body": text, "preview_url": false });
         }
-        Rendered::WhatsappTemplate { name, language, parameters } => {
+        Rendered::WhatsappTemplate { name, language, parameters, acknowledge_button } => {
             body["type"] = json!("template");
             body["template"] = json!({ "name": name, "language": { "code": language } });
             let parameters = body_parameters(parameters);
+            let mut components = Vec::new();
             if !parameters.is_empty() {
-                body["template"]["components"] = json!([{ "type": "body", "parameters": parameters }]);
+                components.push(json!({ "type": "body", "parameters": parameters }));
+            }
+            if let Some(place) = acknowledge_button {
+                components.push(button(*place, &payload(call.token)));
+            }
+            if !components.is_empty() {
+                body["template"]["components"] = json!(components);
             }
         }
         Rendered::Email { .. } | Rendered::InApp { .. } => {
@@ -114,6 +122,14 @@ fn body(call: &Call<'_>) -> Result<Value, &'static str> {
         }
     }
     Ok(body)
+}
+
+/// A quick-reply button: Meta gives the payload back when it is pressed (Meta, "Send messages", September 2026).
+fn button(place: u8, payload: &str) -> Value {
+    json!({
+        "type": "button", "sub_type": "quick_reply", "index": place.to_string(),
+        "parameters": [{ "type": "payload", "payload": payload }],
+    })
 }
 
 fn body_parameters(parameters: &RenderedParameters) -> Vec<Value> {

@@ -1,7 +1,8 @@
 //! What Meta says later: the `statuses[]` of one `changes[].value` of a webhook become [`Receipts`]. Every field may be
 //! missing or odd: refusing a webhook makes Meta repeat it for seven days. Record-receipt comes next.
 
-use carillon_domain::{ReceiptKind, Timestamp};
+use carillon_domain::prices::{MetaCategory, Pricing, calling_code};
+use carillon_domain::{Address, ReceiptKind, Timestamp};
 use serde_json::Value;
 
 use super::errors::later_meaning;
@@ -45,7 +46,25 @@ fn receipt(status: &Value, kind: ReceiptKind, received_at: Timestamp) -> ParsedR
         meaning: code.map(later_meaning),
         detail: error.and_then(|e| detail(e, status)),
         address: None,
+        pricing: pricing(status),
     }
+}
+
+/// What the message costs: Meta says it with `sent` and with one of `delivered` and `read`. `billable` is to go, and the
+/// type says the same: everything but `regular` is free.
+fn pricing(status: &Value) -> Option<Pricing> {
+    let said = &status["pricing"];
+    let regular = said["type"].as_str().map(|kind| kind == "regular");
+    let category = match said["category"].as_str() {
+        Some("marketing" | "marketing_lite") => Some(MetaCategory::Marketing),
+        Some("utility" | "authentication" | "authentication_international") => Some(MetaCategory::Utility),
+        Some("service") => Some(MetaCategory::Service),
+        _ => None,
+    };
+    let phone = status["recipient_id"].as_str().map(|digits| Address::Phone(format!("+{digits}")));
+    let bsuid = status["recipient_user_id"].as_str().map(|id| Address::Bsuid(id.to_owned()));
+    let calling_code = phone.or(bsuid).and_then(|to| calling_code(&to));
+    Some(Pricing { billable: said["billable"].as_bool().or(regular)?, category, calling_code })
 }
 
 /// The title with Meta's details, or its message where there is no title.

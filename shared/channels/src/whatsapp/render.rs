@@ -80,7 +80,8 @@ fn approved(template: &ApprovedTemplate, fill: Fill<'_>) -> Result<Rendered, Ren
         }
     };
     let (name, language) = (template.name.clone(), template.language.clone());
-    Ok(Rendered::WhatsappTemplate { name, language, parameters })
+    let acknowledge_button = template.acknowledge_button;
+    Ok(Rendered::WhatsappTemplate { name, language, parameters, acknowledge_button })
 }
 
 /// What Meta refuses in a parameter; found here, it fails with a name instead of as error 131008 or 132012.

@@ -1,6 +1,7 @@
 //! What providers say later, as they say it, and in every way in which it can be broken.
 
 use carillon_channels::{ParsedReceipt, email, whatsapp};
+use carillon_domain::prices::{MetaCategory, Pricing};
 use carillon_domain::{Address, ReceiptKind, Timestamp};
 use serde_json::{Value, json};
 
@@ -54,7 +55,12 @@ fn the_statuses_of_a_webhook_become_receipts() {
             code: None,
             meaning: None,
             detail: None,
-            address: None
+            address: None,
+            pricing: Some(Pricing {
+                billable: true,
+                category: Some(MetaCategory::Utility),
+                calling_code: Some(1)
+            })
         }
     );
     assert_eq!(said.receipts[1].at, at("2026-11-20T10:00:02Z"));
@@ -62,6 +68,22 @@ fn the_statuses_of_a_webhook_become_receipts() {
     let failed = &said.receipts[4];
     assert_eq!(failed.code.as_deref(), Some("131026"));
     assert_eq!(failed.detail.as_deref(), Some("Message undeliverable: Message Undeliverable to [hidden]."));
+}
+
+#[test]
+fn a_receipt_says_whether_its_message_is_billed() {
+    let billed = json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "marketing"});
+    let without_billable = json!({"pricing_model": "PMP", "type": "free_customer_service", "category": "service"});
+    for (pricing, billable, category) in
+        [(billed, true, MetaCategory::Marketing), (without_billable, false, MetaCategory::Service)]
+    {
+        let mut webhook = whatsapp_webhook();
+        webhook["statuses"][0]["recipient_id"] = json!("33612345678");
+        webhook["statuses"][0]["pricing"] = pricing;
+        let said = whatsapp::receipts::parse(&webhook, now());
+        let expected = Pricing { billable, category: Some(category), calling_code: Some(33) };
+        assert_eq!(said.receipts[0].pricing, Some(expected));
+    }
 }
 
 #[test]
@@ -110,7 +132,8 @@ fn a_bounce_names_its_type_its_status_and_where_it_went() {
             code: Some("Permanent/General".to_owned()),
             meaning: None,
             detail: Some("status 5.1.1".to_owned()),
-            address: Some(Address::Email("ada@example.com".to_owned()))
+            address: Some(Address::Email("ada@example.com".to_owned())),
+            pricing: None
         }]
     );
 }

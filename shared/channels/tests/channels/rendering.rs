@@ -228,6 +228,7 @@ fn outside_the_window_only_the_approved_template_is_sent() {
         name: "hello".to_owned(),
         language: "en".to_owned(),
         parameters: RenderedParameters::Named([("who".to_owned(), "Ada".to_owned())].into()),
+        acknowledge_button: None,
     });
     assert_eq!(whatsapp(&both, false, &context), template);
     assert_eq!(whatsapp(&json!({ "template": approved }), true, &context), template);

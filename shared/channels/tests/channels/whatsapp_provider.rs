@@ -83,7 +83,7 @@ async fn a_template_carries_its_parameters_by_position_or_by_name() {
     ] {
         let meta = Answering::with(200, &[], ACCEPTED).await;
         let (name, language) = ("order_ready".to_owned(), "pt_BR".to_owned());
-        let message = Rendered::WhatsappTemplate { name, language, parameters };
+        let message = Rendered::WhatsappTemplate { name, language, parameters, acknowledge_button: None };
         called(&meta.url, &Address::Bsuid("US.13491208655302741918".to_owned()), &message).await;
         let body = &meta.asked()[0].body;
         assert_eq!(body["recipient"], "US.13491208655302741918");
@@ -91,6 +91,23 @@ async fn a_template_carries_its_parameters_by_position_or_by_name() {
         assert_eq!(body["template"]["language"], json!({"code": "pt_BR"}));
         assert_eq!(body["template"]["components"], components);
     }
+}
+
+#[tokio::test]
+async fn a_button_that_acknowledges_carries_the_token_of_its_call() {
+    let meta = Answering::with(200, &[], ACCEPTED).await;
+    let message = Rendered::WhatsappTemplate {
+        name: "order_ready".to_owned(),
+        language: "en".to_owned(),
+        parameters: RenderedParameters::Positional(vec![]),
+        acknowledge_button: Some(1),
+    };
+    called(&meta.url, &ada(), &message).await;
+    let button = json!([{
+        "type": "button", "sub_type": "quick_reply", "index": "1",
+        "parameters": [{"type": "payload", "payload": format!("acknowledge:{TOKEN}")}],
+    }]);
+    assert_eq!(meta.asked()[0].body["template"]["components"], button);
 }
 
 #[tokio::test]

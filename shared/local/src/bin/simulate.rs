@@ -126,7 +126,6 @@ fn play(request: &Request) -> ExitCode {
         sums.steps,
         sums.calls
     );
-    println!("{:>12}  left pending by a frozen fan-out, for sweep-health to tell", sums.stuck);
     for (fault, count) in &sums.faults {
         println!("{count:>12}  {fault:?}");
     }
@@ -139,7 +138,6 @@ struct Sums {
     seeds: u64,
     steps: u64,
     calls: usize,
-    stuck: usize,
     faults: BTreeMap<Fault, u64>,
     /// The smallest seed that found something.
     broken: Option<u64>,
@@ -150,7 +148,6 @@ impl Sums {
         self.seeds += 1;
         self.steps += outcome.steps;
         self.calls += outcome.calls;
-        self.stuck += outcome.stuck;
         for (fault, count) in outcome.faults {
             *self.faults.entry(fault).or_default() += count;
         }

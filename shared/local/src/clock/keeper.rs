@@ -1,10 +1,10 @@
 //! Moves a virtual clock from one due instant to the next: queue messages that come back, receipts that the fakes owe,
-//! waits in workers, and what sweep-due has to move on. At each stop everything that is due is done before time goes on.
+//! waits in workers, schedules that fire, and what sweep-due has to move on. At each stop everything that is due is done before time goes on.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use carillon_domain::Timestamp;
+use carillon_domain::{Sweep, Timestamp};
 use carillon_pipeline::ports::{Clock, StoreError};
 use carillon_pipeline::{Pipeline, WorkError};
 use tokio::sync::Mutex;
@@ -13,6 +13,7 @@ use super::VirtualClock;
 use crate::fakes;
 use crate::journal::{Journal, JournalError};
 use crate::queues::LocalQueues;
+use crate::schedules::LocalSchedules;
 
 /// How long consumers may take to notice what is there for them, before it is looked again. On the machine's clock.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -43,6 +44,7 @@ pub struct TimeKeeper {
     journal: Arc<Journal>,
     queues: Arc<LocalQueues>,
     pipeline: Arc<Pipeline>,
+    schedules: Arc<LocalSchedules>,
     /// One mover at a time; holds until when the sweep is left alone, because it could not move what is due.
     swept: Mutex<Option<Timestamp>>,
 }
@@ -53,8 +55,9 @@ impl TimeKeeper {
         journal: Arc<Journal>,
         queues: Arc<LocalQueues>,
         pipeline: Arc<Pipeline>,
+        schedules: Arc<LocalSchedules>,
     ) -> Arc<Self> {
-        Arc::new(Self { clock, journal, queues, pipeline, swept: Mutex::new(None) })
+        Arc::new(Self { clock, journal, queues, pipeline, schedules, swept: Mutex::new(None) })
     }
 
     /// Does what is due now, then moves the clock on by this much, doing what is due on the way in its order. Answers
@@ -78,6 +81,8 @@ impl TimeKeeper {
         }
         self.clock.move_to(target);
         self.do_due(&mut swept).await?;
+        // It was looked at all the time whether something is due.
+        self.pipeline.note_sweep(Sweep::Due, self.clock.now()).await?;
         Ok(self.clock.now())
     }
 
@@ -87,6 +92,10 @@ impl TimeKeeper {
         loop {
             self.idle().await?;
             let now = self.clock.now();
+            if self.schedules.next().is_some_and(|at| at <= now) {
+                self.schedules.fire(&self.pipeline).await?;
+                continue;
+            }
             let due = self.pipeline.next_due().await?;
             match (due, *left_until) {
                 (Some(due), Some(until)) if due <= now && now < until => return Ok(Some(until)),
@@ -103,7 +112,8 @@ impl TimeKeeper {
     async fn next_stop(&self, sweep: Option<Timestamp>) -> Result<Option<Timestamp>, AdvanceError> {
         let (_, message) = self.queues.outlook().await?;
         let (_, receipt) = fakes::receipts::outlook(&self.journal, self.clock.now()).await?;
-        Ok([message, receipt, self.clock.next_wake(), sweep].into_iter().flatten().min())
+        let scheduled = self.schedules.next_stop(self.pipeline.next_owed().await?);
+        Ok([message, receipt, self.clock.next_wake(), scheduled, sweep].into_iter().flatten().min())
     }
 
     /// Returns when nobody is at work and nothing that is due waits for somebody.

@@ -3,7 +3,7 @@
 use carillon_domain::ids::api_key_text;
 use carillon_domain::{Channel, KeyKind, Problem, Scope, Tenant, TenantId};
 use carillon_pipeline::Pipeline;
-use carillon_pipeline::bootstrap::{WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, ensure_secret};
+use carillon_pipeline::bootstrap::{RECIPIENT_TOKEN_KEY, WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, ensure_secret};
 use carillon_pipeline::ports::StoreError;
 use serde::Serialize;
 use serde_json::json;
@@ -69,6 +69,7 @@ pub(super) async fn first_tenant(pipeline: &Pipeline, url: &str) -> Result<Ready
         FIRST_TENANT.parse().map_err(|_| StoreError::Refused("the first tenant's id".to_owned()))?;
     let access = tenant(pipeline, &id, "Dev").await?;
     let shared = |name| ensure_secret(pipeline.secrets.as_ref(), pipeline.entropy.as_ref(), name);
+    shared(RECIPIENT_TOKEN_KEY).await?;
     Ok(Ready {
         url: url.to_owned(),
         api_key: access.api_key,

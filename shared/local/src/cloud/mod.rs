@@ -25,10 +25,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::changes::{self, ChangeLog, WatchedTable};
 use crate::clock::activity::Activity;
 use crate::clock::{self, ClockSetting, TimeKeeper, VirtualClock};
 use crate::journal::Journal;
 use crate::outbox::pages;
+use crate::schedules::LocalSchedules;
 use crate::queues::{LocalQueues, QueueSettings, poll};
 use crate::secrets::LocalSecrets;
 
@@ -125,8 +127,11 @@ impl Cloud {
         let queues = queues.doing("opening the queues")?;
         let hash_key =
             ensure_secret(secrets.as_ref(), entropy.as_ref(), HASH_KEY).await.doing("making the hash key")?;
+        let schedules = LocalSchedules::from_now(clock.clone());
+        let changes = ChangeLog::open(Arc::clone(&journal), Arc::clone(queues.activity())).await;
+        let changes = changes.doing("opening the stream of the table")?;
         let pipeline = Arc::new(Pipeline {
-            table: store.table(),
+            table: Arc::new(WatchedTable::over(store.table(), Arc::clone(&changes))),
             queues: queues.clone(),
             secrets: Arc::clone(&secrets),
             renderer: Arc::new(MinijinjaRenderer::new()),
@@ -135,16 +140,22 @@ impl Cloud {
             hash_key: HashKey::from_bytes(hash_key.as_bytes()),
             leases_void_before: Some(clock.now()),
             pace: settings.pace,
+            schedules: schedules.clone(),
+            public_url: Some(url.clone()),
             remembered: Remembered::default(),
         });
         let ready = identity::first_tenant(&pipeline, &url).await.doing("making the first tenant")?;
+        let set = pipeline.set_all_schedules().await.map_err(|problem| problem.detail);
+        set.doing("setting the schedules")?;
         let (stop, stopping) = watch::channel(false);
         let mut cloud = Self { ready, pipeline, queues, stop, tasks: JoinSet::new(), store, hand };
         let client = outbound::client().doing("setting up the HTTP client")?;
-        let world = World { journal, clock, entropy, client, stopping };
+        let world = World { journal, clock, entropy, client, schedules, stopping };
         let providers = cloud.providers(&world, settings.whatsapp_url, settings.ses_url).await?;
         cloud.serve(&world, listener, providers.dev)?;
         cloud.consume(&world, providers.whatsapp, providers.email);
+        let (counters, clock) = (cloud.store.table(), world.clock.clone());
+        cloud.tasks.spawn(changes::count(changes, counters, clock, world.stopping.clone()));
         Ok(cloud)
     }
 
@@ -193,7 +204,7 @@ impl Cloud {
         providers: axum::Router,
     ) -> Result<(), StartError> {
         let keeper = self.hand.clone().map(|clock| {
-            TimeKeeper::of(clock, world.journal.clone(), self.queues.clone(), self.pipeline.clone())
+            TimeKeeper::of(clock, world.journal.clone(), self.queues.clone(), self.pipeline.clone(), world.schedules.clone())
         });
         let dev = pages::outbox(world.journal.clone())
             .merge(pages::queues(Arc::clone(&self.queues)))
@@ -241,7 +252,9 @@ impl Cloud {
             async move { Ok::<_, Infallible>(jobs::handle(&p, event).await) }
         }));
         dead::consume(&mut self.tasks, &pipeline, &self.queues, &world.stopping);
-        self.tasks.spawn(sweep(pipeline, self.queues.activity().clone(), stopping()));
+        // Virtual time fires schedules itself, when it passes them.
+        let schedules = self.hand.is_none().then(|| Arc::clone(&world.schedules));
+        self.tasks.spawn(sweep(pipeline, schedules, self.queues.activity().clone(), stopping()));
     }
 }
 
@@ -251,6 +264,7 @@ struct World {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     client: reqwest::Client,
+    schedules: Arc<LocalSchedules>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -265,11 +279,16 @@ fn clock_of(setting: ClockSetting) -> (Arc<dyn Clock>, Option<Arc<VirtualClock>>
     }
 }
 
-async fn sweep(pipeline: Arc<Pipeline>, activity: Arc<Activity>, mut stopping: watch::Receiver<bool>) {
+async fn sweep(pipeline: Arc<Pipeline>, schedules: Option<Arc<LocalSchedules>>, activity: Arc<Activity>, mut stopping: watch::Receiver<bool>) {
     loop {
         let turn = activity.begin(None);
         if let Err(error) = sweep_due::handle(&pipeline).await {
             tracing::warn!(error = %error, "the sweep failed; the next one goes on");
+        }
+        if let Some(schedules) = &schedules
+            && let Err(error) = schedules.fire(&pipeline).await
+        {
+            tracing::debug!(error = %error, "a sweep failed, as was said");
         }
         drop(turn);
         tokio::select! {

@@ -72,7 +72,7 @@ pub(super) fn is_empty_update(write: &Write) -> bool {
 }
 
 /// The item as a write without a [`fault`] leaves it; none after a delete.
-pub(super) fn after(write: &Write, stored: Option<&Item>) -> Result<Option<Item>, StoreError> {
+pub(crate) fn after(write: &Write, stored: Option<&Item>) -> Result<Option<Item>, StoreError> {
     if let Write::Put { item, .. } = write {
         index_key_fault(item)?;
     }

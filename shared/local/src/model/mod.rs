@@ -7,5 +7,6 @@ pub mod meter;
 mod places;
 pub mod table;
 
+pub(crate) use change::after;
 pub use meter::{Operation, Spent, Tally, item_size};
 pub use table::ModelTable;

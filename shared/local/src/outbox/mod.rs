@@ -56,6 +56,9 @@ pub struct SentTemplate {
     pub language: String,
     /// The body's parameters: a list, or an object by name.
     pub parameters: Value,
+    /// What its buttons give back when they are pressed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<String>,
 }
 
 impl SentTemplate {

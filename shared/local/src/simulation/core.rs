@@ -46,6 +46,8 @@ pub(super) struct Core {
     disturbed: BTreeSet<TaskId>,
     /// Tasks that stood still for longer than a lease.
     frozen: BTreeSet<TaskId>,
+    /// Tasks that waited for seconds.
+    slowed: BTreeSet<TaskId>,
 }
 
 struct Waiting {
@@ -84,6 +86,7 @@ impl Core {
             calls: 0,
             disturbed: BTreeSet::new(),
             frozen: BTreeSet::new(),
+            slowed: BTreeSet::new(),
         }
     }
 
@@ -96,8 +99,10 @@ impl Core {
             if fault.loses_work() {
                 self.disturbed.insert(self.current);
             }
-            if fault == Fault::Stall {
-                self.frozen.insert(self.current);
+            match fault {
+                Fault::Stall => drop(self.frozen.insert(self.current)),
+                Fault::Slow => drop(self.slowed.insert(self.current)),
+                _ => {}
             }
             self.story.mark(&[fault as u8, 0xfa]);
         }
@@ -149,6 +154,11 @@ impl Core {
         self.frozen.contains(&task)
     }
 
+    /// Whether a task stood still, or had to wait for an answer for seconds.
+    pub(super) fn was_held_up(&self, task: TaskId) -> bool {
+        self.was_frozen(task) || self.slowed.contains(&task)
+    }
+
     pub(super) fn struck(&self) -> &BTreeMap<Fault, u64> {
         &self.struck
     }
@@ -161,7 +171,8 @@ impl Core {
         let usual = self.chance.between(usual_ms.0, usual_ms.1);
         if self.strikes(Fault::Slow) {
             usual + self.chance.between(1_000, LONGEST_ANSWER_MS - 1_000)
-        } else if self.strikes_at(Fault::Stall, what) {
+        } else if !self.was_frozen(self.current) && self.strikes_at(Fault::Stall, what) {
+            // Once: a function that stands still again and again is ended by its time limit.
             usual + self.chance.between(31_000, 400_000)
         } else {
             usual

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use carillon_domain::{Channel, ReceiptKind, Route, State, StateKind};
 
+use super::calls::Fate;
 use super::core::Core;
 use super::scenario::{self, Posting};
-use super::watch::{Fate, Seen, short};
+use super::watch::{Seen, short};
 
 /// Looks at a run that has ended.
 pub(super) fn examine(core: &mut Core, postings: &[Posting]) {
@@ -29,6 +30,9 @@ fn nothing_accepted_is_lost(core: &mut Core, postings: &[Posting]) {
         let planned = core.watch.planned.contains(&event);
         core.watch.must(planned, || format!("event {event} was accepted and never planned"));
         let Some(posting) = postings.get(number) else { continue };
+        if core.watch.asked.may_be_unplanned(&event) {
+            continue;
+        }
         for (recipient, channels) in expected(posting.event_type) {
             let of = core
                 .watch
@@ -72,13 +76,6 @@ fn expected(event_type: &str) -> Vec<(String, Told)> {
 
 fn settled(core: &mut Core, seen: &Seen) {
     let state = &seen.now.state;
-    // A fan-out that was frozen while another finished its message, and then wrote what the other had not planned and
-    // was killed: nothing looks at it again. To prevent that would cost every delivery two write units.
-    let stranded = *state == State::Pending && seen.now.calls == 0 && core.was_frozen(seen.by);
-    if stranded {
-        core.watch.stuck += 1;
-        return;
-    }
     core.watch.must(seen.now.is_settled(), || format!("{} stays {}", short(&seen.now.id), state.kind()));
 }
 

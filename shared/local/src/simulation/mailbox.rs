@@ -10,7 +10,7 @@ use carillon_pipeline::record_receipt::Receipt;
 pub(super) const VISIBILITY_MS: i64 = 180_000;
 
 /// The queues whose messages are worked here.
-pub(super) const WORKED: [Queue; 4] = [Queue::Events, Queue::Whatsapp, Queue::Email, Queue::Receipts];
+pub(super) const WORKED: [Queue; 5] = Queue::ALL;
 
 /// What a queue carries.
 #[derive(Debug, Clone)]

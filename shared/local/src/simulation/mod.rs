@@ -2,9 +2,12 @@
 //! goes on next and what goes wrong. [`run`] plays a seed; the same seed plays the same run, and tells it when asked.
 //!
 //! `scenario` says what is posted, `faults` what can go wrong, `core` keeps time and turns, `table`, `ports` and
-//! `provider` are the pipeline's ports, `world` gives work to functions, `watch` looks at every step and `end` at the
-//! end. `mutation` breaks one guarantee at a time: a simulation that does not notice proves nothing.
+//! `provider` are the pipeline's ports, `world` gives work to functions, `watch` and `asked` look at every step and `end`
+//! at the end. `mutation` breaks one guarantee at a time: a simulation that does not notice proves nothing.
 
+mod acts;
+mod asked;
+mod calls;
 mod chance;
 mod core;
 mod end;
@@ -55,9 +58,6 @@ pub struct Outcome {
     pub calls: usize,
     /// The states that deliveries were in, with their reasons.
     pub states: BTreeSet<String>,
-    /// Deliveries that stay `pending` until a person retries them: a fan-out that was frozen wrote them and died. Not a
-    /// breach, and to be told by sweep-health.
-    pub stuck: usize,
     /// How often each fault struck.
     pub faults: BTreeMap<Fault, u64>,
     /// What happened, in plain words, when it was asked for.
@@ -105,7 +105,6 @@ impl Player {
             steps: 0,
             calls: 0,
             states: BTreeSet::new(),
-            stuck: 0,
             faults: BTreeMap::new(),
             story: Vec::new(),
         })
@@ -153,7 +152,6 @@ async fn run(seed: u64, options: Options, table: Arc<dyn Table>, shared: Shared)
         steps: core.story.steps(),
         calls: core.watch.deliveries.values().map(|seen| seen.calls.len()).sum(),
         states: core.watch.states.clone(),
-        stuck: core.watch.stuck,
         faults: core.struck().clone(),
         story: core.story.take_lines(),
     }

@@ -36,11 +36,17 @@ pub enum Mutation {
     SweepsNever,
     /// An end is taken back.
     EndsTakenBack,
+    /// What operators have stopped is not read.
+    SwitchesIgnored,
+    /// That an event was taken back is answered and not written.
+    CancelNotWritten,
+    /// The window in which a reader gets free text lasts for days.
+    WindowsStayOpen,
 }
 
 impl Mutation {
     /// Every mutation.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::RevisionsIgnored,
         Self::AbsenceIgnored,
         Self::ClaimNotWritten,
@@ -57,5 +63,8 @@ impl Mutation {
         Self::OptOutsIgnored,
         Self::SweepsNever,
         Self::EndsTakenBack,
+        Self::SwitchesIgnored,
+        Self::CancelNotWritten,
+        Self::WindowsStayOpen,
     ];
 }

@@ -33,7 +33,7 @@ impl Queues for SimQueues {
                 if core.strikes_at(Fault::QueuedLate, &what) {
                     delay_ms = core.chance.between(1_000, 900_000);
                 }
-                let at_ms = core.now_ms + delay_ms;
+                let at_ms = core.now_ms + delay_ms + i64::from(message.delay_s) * 1_000;
                 core.mailbox.put(queue, Carried::Body(message.body.clone()), at_ms);
             }
         }

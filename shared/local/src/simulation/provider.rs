@@ -2,15 +2,17 @@
 //! [`super::watch`], and says later what became of it.
 
 use async_trait::async_trait;
-use carillon_domain::{Channel, DeliveryId, ReceiptKind, Timestamp, Token};
+use carillon_domain::{Address, Channel, DeliveryId, ReceiptKind, Rendered, Timestamp, Token};
 use carillon_pipeline::ports::{Answer, Call, Meaning, Provider, Queue, Refusal, RefusalClass};
 use carillon_pipeline::record_receipt::Receipt;
 
+use super::asked;
+use super::calls::Fate;
 use super::core::{Core, Sim};
 use super::faults::Fault;
 use super::mailbox::Carried;
 use super::mutation::Mutation;
-use super::watch::{self, Fate};
+use super::watch;
 
 /// Why it refuses: class and a code of that class. Throttles and passing faults are the usual ones.
 const REFUSALS: &[(RefusalClass, &str)] = &[
@@ -35,6 +37,9 @@ pub(super) struct SimProvider(pub(super) Sim);
 #[async_trait]
 impl Provider for SimProvider {
     async fn call(&self, call: &Call<'_>) -> Answer {
+        if let (Rendered::WhatsappText { .. }, Address::Phone(phone)) = (call.message, call.to) {
+            asked::speaks_freely(&mut self.0.core(), &call.token.delivery, phone);
+        }
         let answer = self.request(call.token).await;
         let repeats = self.0.core().mutated(Mutation::ProviderRepeats);
         if repeats && matches!(answer, Answer::Unknown { .. }) {
@@ -169,5 +174,6 @@ fn receipt(core: &mut Core, token: &Token, kind: ReceiptKind, at_ms: i64, messag
         meaning: later.filter(|_| failed).map(|class| Meaning::of(*class)),
         detail: None,
         address: None,
+        pricing: None,
     }
 }

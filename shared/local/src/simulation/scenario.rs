@@ -1,7 +1,9 @@
 //! What a run is about, as data: who there is, which routes, what is posted and who opts out. A new capability is tried
 //! by a route or a [`Wish`] more.
 
-use carillon_domain::{Category, Channel};
+use carillon_domain::pacing::ChannelPace;
+use carillon_domain::{Category, Channel, SwitchMode, SwitchScope, SwitchSetting};
+use carillon_pipeline::pace::Pace;
 use carillon_pipeline::store::settings::Settings;
 use serde_json::{Value, json};
 
@@ -11,7 +13,7 @@ use super::chance::Chance;
 pub(super) const BEGIN_MS: i64 = 1_795_000_000_000;
 
 const MINUTE_MS: i64 = 60_000;
-const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
+pub(super) const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
 
 /// The tenant of every run.
 pub(super) const TENANT: &str = "acme";
@@ -33,13 +35,23 @@ pub(super) fn recipients() -> Vec<(&'static str, Value)> {
 /// The groups and their members.
 pub(super) const GROUPS: &[(&str, &[&str])] = &[("crew", &["ada", "ben", "cleo", "emil"])];
 
-/// The one template.
-pub(super) fn template() -> Value {
-    json!({"locales": {"en": {
-        "whatsapp": {"template": {"name": "told", "language": "en", "parameters": ["{{ data.number }}"]}},
+/// The number that WhatsApp messages come from.
+pub(super) const NUMBER: &str = "100000000000001";
+
+/// The templates: one that says the same on every channel, and one that only goes to whom writes.
+pub(super) fn templates() -> [(&'static str, Value); 2] {
+    let told = json!({"locales": {"en": {
+        "whatsapp": {
+            "text": "No. {{ data.number }}",
+            "template": {"name": "told", "language": "en", "parameters": ["{{ data.number }}"]}
+        },
         "email": {"subject": "No. {{ data.number }}", "html": "<p>Hello {{ recipient.name }}</p>"},
         "in_app": {"title": "No. {{ data.number }}", "body": "Hello {{ recipient.name }}"}
-    }}})
+    }}});
+    let answered = json!({"locales": {"en": {
+        "whatsapp": {"text": "No. {{ data.number }}", "window_only": true}
+    }}});
+    [("told", told), ("answered", answered)]
 }
 
 /// An event type that is posted.
@@ -105,13 +117,21 @@ pub(super) fn routes() -> Vec<Told> {
             json!({"audience": {"groups": ["crew"]}, "template": "told", "channels": ["in_app", "email"]}),
         ),
         of("alarm.raised", true, with(to(&["cleo"], json!(["email"])), json!({"category": "critical"}))),
+        of(
+            "chat.answered",
+            true,
+            json!({"audience": {"ids": ["ada", "ben"]}, "template": "answered", "channels": whatsapp()}),
+        ),
         of("told.once", true, with(to(&["ada", "ben"], whatsapp()), json!({"once_per": ["data.number"]}))),
     ]
 }
 
 /// The tenant's settings.
 pub(super) fn settings() -> Settings {
-    Settings::default()
+    // Slow enough that a run of few messages meets it; only runs that pace do.
+    let pace = |pair_every_s| ChannelPace { per_s: 1, pair_every_s, pair_burst: pair_every_s.map(|_| 1) };
+    let pacing = [(Channel::Whatsapp, pace(Some(90))), (Channel::Email, pace(None))];
+    Settings { pacing: pacing.into_iter().collect(), ..Settings::default() }
 }
 
 /// What is asked for at some time.
@@ -121,10 +141,18 @@ pub(super) enum Act {
     Post(usize),
     /// Somebody says what they want.
     Wish(Wish),
+    /// A reader writes to the number; when they did is what counts.
+    Write { phone: &'static str, at_ms: i64 },
+    /// A producer takes the event of this number back.
+    Cancel(usize),
+    /// An operator stops something.
+    Stop(SwitchSetting),
+    /// An operator stops nothing any more.
+    Lift,
     /// An operator takes a delivery back that has ended, whichever there is.
     Revive,
     /// An operator puts every dead letter back to work, when the fault is gone.
-    Redrive,
+    Redrive { as_job: bool },
 }
 
 /// Somebody does not want something any more.
@@ -160,6 +188,10 @@ pub(super) struct Scenario {
     pub(super) calm_ms: i64,
     /// How often a message is received before it is dead.
     pub(super) most_receives: u32,
+    /// Whether channels are paced.
+    pub(super) pace: Pace,
+    /// Whether dead letters are put back to work by a job.
+    pub(super) redrives_as_job: bool,
 }
 
 impl Scenario {
@@ -168,13 +200,23 @@ impl Scenario {
         let count = 1 + chance.below(5);
         let mut postings = Vec::with_capacity(count);
         let mut acts = Vec::new();
+        let wrote_ms = readers_write(chance, &mut acts);
         for number in 0..count {
             let event_type = chance.one_of(&routes).map_or("order.placed", |told| told.event_type);
             let about = format!("A-{}", chance.below(2));
             let body = json!({"type": event_type, "source": "shop", "id": number.to_string(), "data": {"number": about}});
             postings.push(Posting { body, event_type, patient: chance.below(8) > 0 });
-            let at_ms = BEGIN_MS + chance.between(0, 10 * MINUTE_MS);
+            let at_ms = match wrote_ms {
+                // Around the instant at which a window closes.
+                Some(wrote_ms) if chance.below(4) == 0 => {
+                    wrote_ms + DAY_MS + chance.between(-2 * MINUTE_MS, 10 * MINUTE_MS)
+                }
+                _ => BEGIN_MS + chance.between(0, 10 * MINUTE_MS),
+            };
             acts.push((at_ms, Act::Post(number)));
+            if chance.below(8) == 0 {
+                acts.push((at_ms + chance.between(0, 10 * MINUTE_MS), Act::Cancel(number)));
+            }
             if chance.below(4) == 0 {
                 acts.push((at_ms + chance.between(0, 5 * MINUTE_MS), Act::Post(number)));
             }
@@ -192,10 +234,45 @@ impl Scenario {
             let span_ms = if chance.below(2) == 0 { 30 * MINUTE_MS } else { 4 * DAY_MS };
             acts.push((BEGIN_MS + chance.between(0, span_ms), Act::Revive));
         }
+        if chance.below(3) == 0 {
+            let at_ms = BEGIN_MS + chance.between(0, 12 * MINUTE_MS);
+            acts.push((at_ms, Act::Stop(stop(chance))));
+            acts.push((at_ms + chance.between(5_000, 30 * MINUTE_MS), Act::Lift));
+        }
         acts.sort_by_key(|(at_ms, _)| *at_ms);
         let calm_ms = BEGIN_MS + chance.between(12 * MINUTE_MS, 40 * MINUTE_MS);
         // As template.yaml says; or hardly any, so that messages die.
         let most_receives = if chance.below(6) == 0 { 2 } else { 20 };
-        Self { postings, acts, calm_ms, most_receives }
+        let pace = if chance.below(4) == 0 { Pace::Meta } else { Pace::Off };
+        let redrives_as_job = chance.below(2) == 0;
+        Self { postings, acts, calm_ms, most_receives, pace, redrives_as_job }
     }
+}
+
+/// Readers who write, one after the other. Answers when the first did.
+fn readers_write(chance: &mut Chance, acts: &mut Vec<(i64, Act)>) -> Option<i64> {
+    let mut first_ms = None;
+    for phone in ["+12025550117", "+12025550118"] {
+        if chance.below(3) > 0 {
+            continue;
+        }
+        let at_ms = BEGIN_MS + chance.between(0, 15 * MINUTE_MS);
+        acts.push((at_ms, Act::Write { phone, at_ms }));
+        first_ms = first_ms.or(Some(at_ms));
+    }
+    first_ms
+}
+
+/// Something that is stopped.
+fn stop(chance: &mut Chance) -> SwitchSetting {
+    let scopes = [
+        (SwitchScope::Tenant, None),
+        (SwitchScope::Channel, Some("whatsapp")),
+        (SwitchScope::Channel, Some("email")),
+        (SwitchScope::Category, Some("transactional")),
+        (SwitchScope::Template, Some("told")),
+    ];
+    let (scope, value) = *chance.one_of(&scopes).unwrap_or(&scopes[0]);
+    let mode = *chance.one_of(&SwitchMode::ALL).unwrap_or(&SwitchMode::Hold);
+    SwitchSetting { scope, value: value.map(str::to_owned), stopped: true, mode }
 }

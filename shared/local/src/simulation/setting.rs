@@ -11,7 +11,7 @@ use carillon_pipeline::Pipeline;
 use carillon_pipeline::context::Remembered;
 use carillon_pipeline::pace::Pace;
 use carillon_pipeline::ports::{
-    Clock, Entropy, Message, Queue, QueueError, Queues, Renderer, Secrets, StoreError, Table,
+    Clock, Entropy, Message, NoSchedules, Queue, QueueError, Queues, Renderer, Secrets, StoreError, Table,
 };
 use serde_json::json;
 
@@ -41,6 +41,7 @@ fn pipeline(
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     leases_void_before: Option<Timestamp>,
+    pace: Pace,
 ) -> Pipeline {
     Pipeline {
         table,
@@ -51,13 +52,15 @@ fn pipeline(
         entropy,
         hash_key: HashKey::from_bytes(b"not a secret"),
         leases_void_before,
-        pace: Pace::Off,
+        pace,
+        schedules: Arc::new(NoSchedules),
+        public_url: None,
         remembered: Remembered::default(),
     }
 }
 
 /// A process that has just started.
-pub(super) fn process(sim: &Sim, table: &Arc<dyn Table>, shared: &Shared) -> Arc<Pipeline> {
+pub(super) fn process(sim: &Sim, table: &Arc<dyn Table>, shared: &Shared, pace: Pace) -> Arc<Pipeline> {
     let mut core = sim.core();
     let mut skew_ms = core.chance.between(-SKEW_MS, SKEW_MS);
     if core.mutated(Mutation::ExpiryIgnored) {
@@ -68,7 +71,7 @@ pub(super) fn process(sim: &Sim, table: &Arc<dyn Table>, shared: &Shared) -> Arc
     let queues = Arc::new(SimQueues(sim.clone()));
     let clock = Arc::new(SimClock { sim: sim.clone(), skew_ms });
     let entropy = Arc::new(SimEntropy(sim.clone()));
-    Arc::new(pipeline(shared, Arc::clone(table), queues, clock, entropy, void))
+    Arc::new(pipeline(shared, Arc::clone(table), queues, clock, entropy, void, pace))
 }
 
 /// Puts into a table what every run begins with.
@@ -77,12 +80,13 @@ pub(super) async fn furnish(
     shared: &Shared,
     tenant: &TenantId,
 ) -> Result<(), Problem> {
-    let pipeline = pipeline(shared, table, Arc::new(Nowhere), Arc::new(Beginning), Arc::new(Zeros), None);
+    let (queues, clock, entropy) = (Arc::new(Nowhere), Arc::new(Beginning), Arc::new(Zeros));
+    let pipeline = pipeline(shared, table, queues, clock, entropy, None, Pace::Off);
     let owner = json!({"id": tenant, "name": "Acme", "locale": "en", "time_zone": "UTC", "region": "US"});
     let owner = serde_json::from_value(owner).map_err(unfit)?;
     pipeline.put_tenant(&owner).await?;
     pipeline.put_settings(tenant, &scenario::settings()).await?;
-    let whatsapp = json!({"phone_number_id": "100000000000001", "token": "a token"});
+    let whatsapp = json!({"phone_number_id": scenario::NUMBER, "token": "a token"});
     pipeline.configure_channel(tenant, Channel::Whatsapp, whatsapp).await?;
     let email = json!({"from": "Acme <notifications@example.com>"});
     pipeline.configure_channel(tenant, Channel::Email, email).await?;
@@ -93,8 +97,9 @@ pub(super) async fn furnish(
         let group = json!({"members": members});
         pipeline.configure_group(tenant, &name.parse().map_err(unfit)?, group).await?;
     }
-    let template = "told".parse().map_err(unfit)?;
-    pipeline.configure_template(tenant, &template, scenario::template(), true).await?;
+    for (name, template) in scenario::templates() {
+        pipeline.configure_template(tenant, &name.parse().map_err(unfit)?, template, true).await?;
+    }
     for told in scenario::routes() {
         pipeline.configure_route(tenant, &told.event_type.parse().map_err(unfit)?, told.route).await?;
     }

@@ -85,9 +85,16 @@ impl SimTable {
         if recent && core.strikes_at(Fault::StaleRead, key.sk()) { written.before.clone() } else { item }
     }
 
-    fn bent_read(&self, item: Option<Item>) -> Option<Item> {
+    fn bent_read(&self, key: &Key, item: Option<Item>) -> Option<Item> {
         let mut item = item?;
         match self.sim.core().mutation {
+            Some(Mutation::SwitchesIgnored) if key.sk() == "SWITCHES" => {
+                item.insert("switches".to_owned(), json!([]));
+            }
+            Some(Mutation::WindowsStayOpen) if key.sk().starts_with("WINDOW#") => {
+                let until_ms = item.get("until").and_then(serde_json::Value::as_i64).unwrap_or(0);
+                item.insert("until".to_owned(), json!(until_ms + 3 * super::scenario::DAY_MS));
+            }
             Some(Mutation::OptOutsIgnored) if item.contains_key("preferences") => {
                 drop(item.remove("preferences"));
             }
@@ -121,6 +128,10 @@ impl SimTable {
                 return None;
             }
             (Write::Put { key, .. }, Mutation::EventNotWritten) if key.sk() == "EVENT" => return None,
+            (Write::Put { key, .. }, Mutation::CancelNotWritten) if key.sk() == "CANCELLED" => return None,
+            (Write::Update { set, .. }, Mutation::CancelNotWritten) if sets(set, "state", "cancelled") => {
+                return None;
+            }
             (Write::Update { set, .. }, Mutation::ResendsNotCounted) if is_delivery => {
                 set.retain(|(name, _)| name != "resends");
             }
@@ -201,13 +212,13 @@ fn described(write: &Write) -> String {
 impl Table for SimTable {
     async fn get(&self, key: &Key) -> Result<Option<Item>, StoreError> {
         self.before("get").await?;
-        Ok(self.bent_read(self.read(key).await?))
+        Ok(self.bent_read(key, self.read(key).await?))
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Item>>, StoreError> {
         self.before("get many").await?;
         let items = self.sim.outside(self.inner.get_many(keys)).await?;
-        let seen = keys.iter().zip(items).map(|(key, item)| self.bent_read(self.aged(key, item)));
+        let seen = keys.iter().zip(items).map(|(key, item)| self.bent_read(key, self.aged(key, item)));
         Ok(seen.collect())
     }
 

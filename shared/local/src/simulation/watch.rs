@@ -5,64 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use carillon_domain::state::{FORCED_REVIVALS, REVIVALS};
 use carillon_domain::{Channel, Delivery, DeliveryId, EventId, ReceiptKind, State, StateKind, Token};
-use carillon_pipeline::ports::{Item, Key, RefusalClass};
+use carillon_pipeline::ports::{Item, Key};
 use serde_json::Value;
 
-use super::core::{Core, SKEW_MS, TaskId};
-use super::scenario::{self, Wish};
+use super::asked::Asked;
+use super::calls::{Fate, Made};
+use super::core::{Core, SKEW_MS};
+use super::scenario;
 
 /// How late a worker may be that looked in time and was not frozen: a lease, and two clocks.
-const LATE_MS: i64 = 30_000 + 2 * SKEW_MS;
+pub(super) const LATE_MS: i64 = 30_000 + 2 * SKEW_MS;
 
 /// Tries that count, by the default schedule.
 const MOST_TRIES: u32 = 3;
 
 /// How often what is in doubt is sent again.
 const MOST_RESENDS: u32 = 2;
-
-/// What became of a call at the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// Under way.
-    Open,
-    /// There was no connection.
-    NeverLeft,
-    /// It never arrived, and nobody can know.
-    Lost,
-    /// It was refused.
-    Refused(RefusalClass),
-    /// The provider has it.
-    Accepted,
-}
-
-/// A call at the provider's door.
-#[derive(Debug, Clone)]
-pub(super) struct Made {
-    pub(super) number: u32,
-    pub(super) fate: Fate,
-    task: TaskId,
-    /// The worker was given the answer.
-    answered: bool,
-    /// The provider said later that it failed after all.
-    taken_back: bool,
-}
-
-impl Made {
-    /// Whether it failed in a way that counts.
-    fn was_a_try(&self) -> bool {
-        matches!(self.fate, Fate::NeverLeft | Fate::Refused(RefusalClass::Transient))
-    }
-
-    /// Whether the message may be there twice if it is sent again.
-    fn is_doubtful(&self) -> bool {
-        match self.fate {
-            _ if self.taken_back => false,
-            Fate::NeverLeft => false,
-            Fate::Refused(class) => class == RefusalClass::Ambiguous || !self.answered,
-            Fate::Open | Fate::Lost | Fate::Accepted => true,
-        }
-    }
-}
 
 /// What is known of one delivery.
 #[derive(Debug)]
@@ -71,8 +29,6 @@ pub(super) struct Seen {
     pub(super) calls: Vec<Made>,
     /// Kinds of receipts that were recorded.
     pub(super) receipts: BTreeSet<ReceiptKind>,
-    /// Who made it.
-    pub(super) by: TaskId,
     /// The calls that had been made when it was last taken back: its tries begin anew.
     before_revival: u32,
 }
@@ -104,12 +60,10 @@ pub(super) struct Watch {
     pub(super) dead: BTreeSet<EventId>,
     /// Events that have their plan.
     pub(super) planned: BTreeSet<EventId>,
-    /// What is not wanted any more, and since when.
-    pub(super) wishes: Vec<(Wish, i64)>,
+    /// What was asked for that forbids something.
+    pub(super) asked: Asked,
     /// When the table next has something due, by the item it belongs to.
     pub(super) due: BTreeMap<Key, i64>,
-    /// Deliveries that only a person can move on; sweep-health has to tell of them.
-    pub(super) stuck: usize,
     /// The states that deliveries were in.
     pub(super) states: BTreeSet<String>,
     breach: Option<String>,
@@ -206,14 +160,12 @@ fn delivery_written(core: &mut Core, before: Option<Delivery>, after: Delivery) 
         (None, Some(_)) => watch.must(false, || format!("{} was made twice", short(&id))),
         (None, None) => watch.must(after.rev == 1, || format!("{} begins with a later write", short(&id))),
     }
-    let (calls, receipts, mut before_revival, by) = seen.map_or_else(
-        || (Vec::new(), BTreeSet::new(), 0, task),
-        |seen| (seen.calls, seen.receipts, seen.before_revival, seen.by),
-    );
+    let (calls, receipts, mut before_revival) =
+        seen.map_or_else(Default::default, |seen| (seen.calls, seen.receipts, seen.before_revival));
     if before.is_some_and(|before| before.revived != after.revived) {
         before_revival = after.calls;
     }
-    let seen = Seen { now: after, calls, receipts, before_revival, by };
+    let seen = Seen { now: after, calls, receipts, before_revival };
     let claims_to_be_sent =
         matches!(seen.now.state.kind(), StateKind::Sent | StateKind::Delivered | StateKind::Read);
     if claims_to_be_sent && seen.now.channel != Channel::InApp {
@@ -268,7 +220,7 @@ pub(super) fn called(core: &mut Core, token: &Token) {
     let (task, now_ms) = (core.current, core.now_ms);
     core.story.mark(&token.call.to_le_bytes());
     core.tell(|| format!("[{task}] calls the provider: {} call {}", short(&token.delivery), token.call));
-    let frozen = core.was_frozen(task);
+    let (frozen, held_up) = (core.was_frozen(task), core.was_held_up(task));
     let known: BTreeSet<u32> =
         core.watch.deliveries.get(&token.delivery).map_or_else(BTreeSet::new, |seen| {
             let known = |made: &&Made| made.answered && !core.is_disturbed(made.task);
@@ -286,6 +238,10 @@ pub(super) fn called(core: &mut Core, token: &Token) {
     again(watch, &seen, token, &known);
     if !frozen {
         still_to_be_sent(watch, &seen, token, now_ms);
+        let forbidden = watch.asked.forbids(&seen.now, now_ms, held_up);
+        watch.must(forbidden.is_none(), || {
+            format!("{id}: call {} is made {}", token.call, forbidden.unwrap_or_default())
+        });
     }
     seen.calls.push(Made { number: token.call, fate: Fate::Open, task, answered: false, taken_back: false });
     watch.deliveries.insert(token.delivery.clone(), seen);
@@ -343,15 +299,6 @@ fn still_to_be_sent(watch: &mut Watch, seen: &Seen, token: &Token, now_ms: i64) 
     let late_ms = now_ms - delivery.expires_at.as_millisecond();
     watch.must(late_ms <= LATE_MS, || {
         format!("{id}: call {} is made {late_ms} ms after it expired", token.call)
-    });
-    let unwanted = watch.wishes.iter().find(|(wish, since_ms)| {
-        wish.forbids(delivery.recipient_id.as_str(), delivery.channel, delivery.category)
-            && now_ms > since_ms + LATE_MS
-    });
-    let since_ms = unwanted.map_or(0, |(_, since_ms)| now_ms - since_ms);
-    let wanted = unwanted.is_none();
-    watch.must(wanted, || {
-        format!("{id}: call {} is made {since_ms} ms after its reader opted out", token.call)
     });
 }
 

@@ -6,17 +6,17 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use carillon_domain::{EventId, KeyKind, Preferences, Principal, ReceiptKind, RecipientId, Scope, TenantId};
+use carillon_domain::{EventId, ReceiptKind, TenantId};
 use carillon_pipeline::dead_letter::DeadMessage;
 use carillon_pipeline::ports::Queue;
 use carillon_pipeline::record_receipt::{Receipt, Recorded};
-use carillon_pipeline::revive::{Asked, Expiry};
-use carillon_pipeline::{DeliveryWork, EventWork, Pipeline};
+use carillon_pipeline::{DeliveryWork, EventWork, JobWork, Pipeline};
 
+use super::acts;
 use super::core::Sim;
 use super::mailbox::Carried;
 use super::provider::SimProvider;
-use super::scenario::{Act, Scenario, Wish};
+use super::scenario::{Act, Scenario};
 use super::watch;
 
 /// What a task works on.
@@ -35,16 +35,13 @@ pub(super) enum Work {
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Act(Act::Post(number)) => write!(f, "a producer posts event {number}"),
-            Self::Act(Act::Wish(wish)) => write!(f, "{} says no to {}", wish.recipient, wish.channel),
+            Self::Act(act) => write!(f, "{act}"),
             Self::Messages { queue, ids } => {
                 write!(f, "a worker is given {ids:?} of the {} queue", queue.as_str())
             }
             Self::Dead { queue, id } => {
                 write!(f, "dead-letter is given [{id}] of the {} queue", queue.as_str())
             }
-            Self::Act(Act::Redrive) => f.write_str("an operator redrives every dead letter"),
-            Self::Act(Act::Revive) => f.write_str("an operator takes a delivery back"),
             Self::Sweep => f.write_str("sweep-due runs"),
         }
     }
@@ -54,6 +51,8 @@ impl fmt::Display for Work {
 #[derive(Debug)]
 pub(super) enum Ended {
     Accepted(EventId),
+    /// Everything of the event that had not left is taken back.
+    Cancelled(EventId),
     /// Whether each message is done.
     Each(Vec<bool>),
     Worked,
@@ -63,7 +62,7 @@ pub(super) enum Ended {
     GaveUp(String),
 }
 
-type Running = Pin<Box<dyn Future<Output = Ended>>>;
+pub(super) type Running = Pin<Box<dyn Future<Output = Ended>>>;
 
 /// Begins a piece of work in a process.
 pub(super) fn begin(
@@ -76,19 +75,7 @@ pub(super) fn begin(
     sim: &Sim,
 ) -> Running {
     match work {
-        Work::Act(Act::Post(number)) => {
-            let body = scenario.postings[*number].body.clone();
-            let caller = caller(tenant, Scope::EventsWrite);
-            Box::pin(async move {
-                match pipeline.accept(&caller, body, None).await {
-                    Ok(accepted) => Ended::Accepted(accepted.event_id),
-                    Err(problem) => Ended::Failed(format!("{problem:?}")),
-                }
-            })
-        }
-        Work::Act(Act::Wish(wish)) => Box::pin(say(pipeline, tenant.clone(), wish.clone())),
-        Work::Act(Act::Revive) => Box::pin(revive(pipeline, tenant.clone(), sim.clone())),
-        Work::Act(Act::Redrive) => Box::pin(redrive(pipeline, caller(tenant, Scope::Platform))),
+        Work::Act(act) => acts::begin(act, pipeline, tenant, scenario, sim),
         Work::Dead { queue, id } => Box::pin(record_dead(pipeline, carried, *queue, *id, sim.clone())),
         Work::Sweep => Box::pin(async move {
             match pipeline.sweep_due().await {
@@ -97,54 +84,11 @@ pub(super) fn begin(
             }
         }),
         Work::Messages { queue: Queue::Events, .. } => Box::pin(fan_out(pipeline, carried, sim.clone())),
+        Work::Messages { queue: Queue::Jobs, .. } => Box::pin(turn(pipeline, carried, sim.clone())),
         Work::Messages { queue: Queue::Receipts, .. } => {
             Box::pin(receive(pipeline, tenant.clone(), carried, sim.clone()))
         }
         Work::Messages { .. } => Box::pin(deliver(pipeline, Arc::clone(provider), carried, sim.clone())),
-    }
-}
-
-fn caller(tenant: &TenantId, scope: Scope) -> Principal {
-    Principal {
-        tenant: tenant.clone(),
-        key_id: "key".to_owned(),
-        key_kind: KeyKind::Live,
-        scopes: vec![scope],
-    }
-}
-
-async fn say(pipeline: Arc<Pipeline>, tenant: TenantId, wish: Wish) -> Ended {
-    let Ok(recipient) = wish.recipient.parse::<RecipientId>() else {
-        return Ended::Failed("no id".to_owned());
-    };
-    let mut wants = Preferences::default();
-    wants.channels.insert(wish.channel, false);
-    match pipeline.put_preferences(&tenant, &recipient, &wants).await {
-        Ok(_) => Ended::Worked,
-        Err(error) => Ended::Failed(error.to_string()),
-    }
-}
-
-async fn revive(pipeline: Arc<Pipeline>, tenant: TenantId, sim: Sim) -> Ended {
-    let (force, chosen) = {
-        let mut core = sim.core();
-        let (force, nth) = (core.chance.below(2) == 0, core.chance.below(1_000));
-        (force, core.watch.revivable(nth, force))
-    };
-    let Some(id) = chosen else { return Ended::Worked };
-    let Ok(Some(delivery)) = pipeline.delivery(&tenant, &id).await else { return Ended::Worked };
-    let asked = Asked { by: "key", expiry: Expiry::Extend, force, today: None };
-    // Whatever comes of it: who asks can ask again.
-    match pipeline.revive(&tenant, delivery, asked).await {
-        Ok(_) => Ended::Worked,
-        Err(error) => Ended::GaveUp(error.to_string()),
-    }
-}
-
-async fn redrive(pipeline: Arc<Pipeline>, operator: Principal) -> Ended {
-    match pipeline.redrive(&operator, serde_json::json!({"filter": {}})).await {
-        Ok(_) => Ended::Worked,
-        Err(problem) => Ended::Failed(format!("{problem:?}")),
     }
 }
 
@@ -192,6 +136,20 @@ async fn fan_out(pipeline: Arc<Pipeline>, carried: Vec<Carried>, sim: Sim) -> En
         let work: Result<EventWork, _> = serde_json::from_str(body(one));
         let done = match work {
             Ok(work) => pipeline.fan_out(&work).await.inspect_err(|error| must_be_work(&sim, error)).is_ok(),
+            Err(_) => false,
+        };
+        worked.push(done);
+    }
+    Ended::Each(worked)
+}
+
+/// Works turns of jobs.
+async fn turn(pipeline: Arc<Pipeline>, carried: Vec<Carried>, sim: Sim) -> Ended {
+    let mut worked = Vec::with_capacity(carried.len());
+    for one in &carried {
+        let work: Result<JobWork, _> = serde_json::from_str(body(one));
+        let done = match work {
+            Ok(work) => pipeline.work_job(&work).await.inspect_err(|error| must_be_work(&sim, error)).is_ok(),
             Err(_) => false,
         };
         worked.push(done);

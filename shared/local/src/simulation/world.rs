@@ -11,6 +11,7 @@ use carillon_domain::TenantId;
 use carillon_pipeline::Pipeline;
 use carillon_pipeline::ports::{Queue, Table};
 
+use super::asked;
 use super::core::{Sim, TaskId};
 use super::faults::Fault;
 use super::mailbox::{Carried, VISIBILITY_MS, WORKED};
@@ -88,7 +89,7 @@ impl World {
             world.ask(at_ms, act);
         }
         for _ in 0..PROCESSES {
-            let process = process(&world.sim, &world.table, &world.shared);
+            let process = process(&world.sim, &world.table, &world.shared, world.scenario.pace);
             world.processes.push(process);
         }
         world
@@ -161,7 +162,7 @@ impl World {
                     self.abandoned(&other.work);
                 }
             }
-            self.processes[task.process] = process(&self.sim, &self.table, &self.shared);
+            self.processes[task.process] = process(&self.sim, &self.table, &self.shared, self.scenario.pace);
         }
         self.abandoned(&task.work);
     }
@@ -194,7 +195,17 @@ impl World {
             (Work::Act(Act::Wish(wish)), Ended::Worked) => {
                 let mut core = self.sim.core();
                 core.tell(|| format!("[{id}] {} wants no {} any more", wish.recipient, wish.channel));
-                core.watch.wishes.push((wish, now_ms));
+                core.watch.asked.wished(wish, now_ms);
+            }
+            (Work::Act(Act::Stop(setting)), Ended::Worked) => {
+                let mut core = self.sim.core();
+                core.tell(|| format!("[{id}] the stop is set"));
+                core.watch.asked.stopped(setting, now_ms);
+            }
+            (_, Ended::Cancelled(event)) => {
+                let mut core = self.sim.core();
+                core.tell(|| format!("[{id}] event {event} is taken back"));
+                core.watch.asked.cancelled(event, now_ms);
             }
             (Work::Dead { id: message, .. }, Ended::Each(worked)) if worked == [true] => {
                 self.sim.core().mailbox.delete(message);
@@ -217,7 +228,12 @@ impl World {
 
     /// Somebody who was given no answer asks again, or gives up.
     fn ask_again(&mut self, act: Act) {
-        let gives_up = matches!(&act, Act::Post(number) if !self.scenario.postings[*number].patient);
+        let gives_up = match &act {
+            Act::Post(number) => !self.scenario.postings[*number].patient,
+            // What was lifted meanwhile must not be stopped by a late repeat.
+            Act::Stop(_) => self.sim.core().watch.asked.is_lifting(),
+            _ => false,
+        };
         if gives_up {
             return;
         }
@@ -332,6 +348,9 @@ impl World {
         let process = {
             let mut core = self.sim.core();
             core.tell(|| format!("[{id}] {work}"));
+            if let Work::Act(act) = &work {
+                asked::begins(&mut core, act);
+            }
             core.chance.below(self.processes.len())
         };
         let pipeline = Arc::clone(&self.processes[process]);
@@ -362,7 +381,7 @@ impl World {
         drop(core);
         if dead && !self.redriven {
             self.redriven = true;
-            self.ask(now_ms, Act::Redrive);
+            self.ask(now_ms, Act::Redrive { as_job: self.scenario.redrives_as_job });
             return true;
         }
         false

@@ -4,7 +4,10 @@
 #![cfg(test)]
 
 mod guarantees;
+mod inbox;
 mod model;
 mod pacing;
+mod reminders;
 mod simulation;
+mod statistics;
 mod write_units;

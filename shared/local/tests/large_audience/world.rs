@@ -13,7 +13,7 @@ use carillon_local::secrets::LocalSecrets;
 use carillon_pipeline::Pipeline;
 use carillon_pipeline::context::Remembered;
 use carillon_pipeline::pace::Pace;
-use carillon_pipeline::ports::{Clock, Entropy};
+use carillon_pipeline::ports::{Clock, Entropy, NoSchedules};
 use serde_json::json;
 
 use crate::HEAP;
@@ -47,6 +47,8 @@ impl World {
             hash_key: HashKey::from_bytes(b"not a secret"),
             leases_void_before: None,
             pace: Pace::Off,
+            schedules: Arc::new(NoSchedules),
+            public_url: None,
             remembered: Remembered::default(),
         };
         let (tenant, group) = ("acme".parse().unwrap(), "Everybody".parse().unwrap());

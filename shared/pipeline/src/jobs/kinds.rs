@@ -32,6 +32,11 @@ pub enum JobInput {
         /// Which event.
         event_id: EventId,
     },
+    /// Stop what is left of an acknowledged event's escalation.
+    Acknowledge {
+        /// Which event.
+        event_id: EventId,
+    },
     /// Compare what was accepted with what became of it.
     Prove(Period),
     /// Let go what a kill switch held.
@@ -50,6 +55,7 @@ impl JobInput {
             Self::Redrive(_) => "redrive",
             Self::Retry(_) => "retry",
             Self::Cancel { .. } => "cancel",
+            Self::Acknowledge { .. } => "acknowledge",
             Self::Prove(_) => "prove",
             Self::Release { .. } => "release",
         }
@@ -75,6 +81,9 @@ impl Pipeline {
             JobInput::Retry(wanted) => self.retry_step(tenant, wanted, resumed(checkpoint)?).await?.stored(),
             JobInput::Cancel { event_id } => {
                 self.cancel_step(tenant, event_id, resumed(checkpoint)?).await?.stored()
+            }
+            JobInput::Acknowledge { event_id } => {
+                self.acknowledge_step(tenant, event_id, resumed(checkpoint)?).await?.stored()
             }
             JobInput::Prove(period) => self.prove_step(tenant, *period, resumed(checkpoint)?).await?.stored(),
             JobInput::Release { lifted_at } => {

@@ -78,6 +78,15 @@ impl Pipeline {
         self.table.get(&key).await?.map(from_item).transpose()
     }
 
+    /// The recipient that a key stands for, as of now.
+    pub async fn recipient_by_key(
+        &self,
+        tenant: &TenantId,
+        key: &RecipientKey,
+    ) -> Result<Option<StoredRecipient>, StoreError> {
+        self.table.get(&keys::recipient(tenant, key)).await?.map(from_item).transpose()
+    }
+
     /// Changes what a recipient wants. Answers whether there is such a recipient.
     pub async fn put_preferences(
         &self,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{from_item, keys, to_item};
 use crate::context::Pipeline;
 use crate::parts::{Cut, Part};
-use crate::ports::{Check, Index, StoreError, Write};
+use crate::ports::{Check, Index, Item, StoreError, Write};
 
 /// What became of storing an event.
 #[derive(Debug)]
@@ -40,6 +40,11 @@ impl Pipeline {
         let day = keys::day_of(event.accepted_at);
         item.insert(pk.to_owned(), keys::day(tenant, keys::Logged::Events, day, shard).into());
         item.insert(sk.to_owned(), format!("{}#{}", keys::millis(event.accepted_at), event.id).into());
+        if let Some(of) = &event.reminder {
+            let (pk, sk) = Index::ByParent.attributes();
+            item.insert(pk.to_owned(), keys::deadlines::reminders_of(tenant, &of.deadline).into());
+            item.insert(sk.to_owned(), format!("{}#{}", keys::millis(event.accepted_at), event.id).into());
+        }
         let write = Write::Put { key: keys::event(tenant, &event.id), item, only_if: vec![Check::Absent] };
         match self.table.write(write).await {
             Ok(_) => Ok(PutEvent::New),
@@ -79,6 +84,16 @@ impl Pipeline {
         let plan = items.next().flatten().map(from_item).transpose()?;
         let cut = items.next().flatten().map(from_item).transpose()?;
         Ok((plan, cut, items.next().flatten().is_some()))
+    }
+
+    /// Notes that a run of fan-out begins with an event. Answers whether none has before.
+    pub(crate) async fn put_begun(&self, tenant: &TenantId, id: &EventId) -> Result<bool, StoreError> {
+        let key = keys::event_begun(tenant, id);
+        match self.table.write(Write::Put { key, item: Item::new(), only_if: vec![Check::Absent] }).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Into how many parts a large event's audience was cut; none while it is not, or when it is small.

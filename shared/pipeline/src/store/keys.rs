@@ -1,14 +1,21 @@
 //! Every key of the table is built here. Each carries the tenant, so that no query can be written without one; the
 //! exceptions are [`lookups`], which yield a tenant, or keys bound to one.
 
+mod counters;
+mod inbox;
+pub(crate) mod deadlines;
 pub(crate) mod lookups;
+mod waits;
 
-use carillon_domain::{
-    Channel, DeliveryId, EventId, EventType, GroupName, JobId, RecipientId, RecipientKey, TemplateName,
-    TenantId, Timestamp,
-};
+use carillon_domain::{Channel, DeliveryId, EventId, EventType, GroupName, JobId, RecipientId, RecipientKey, ScheduleName, TemplateName, TenantId, Timestamp};
 
 use crate::ports::{Index, Key, Query};
+
+pub(crate) use counters::{COUNTER_SHARDS, bounds, counted_place, counter, counters, credits, tenant_of_delivery};
+pub(crate) use waits::{
+    digest_closing, digest_head, digest_member, digest_member_id, digest_members, throttle,
+};
+pub(crate) use inbox::{archived_inbox_item, inbox, inbox_item, inbox_items};
 
 fn key(pk: String, sk: impl Into<String>) -> Key {
     Key { pk, sk: sk.into() }
@@ -27,6 +34,16 @@ pub(crate) fn key_record(tenant: &TenantId, id: &str) -> Key {
 /// The partition of the records of a tenant's API keys.
 pub(crate) fn key_records(tenant: &TenantId) -> String {
     format!("T#{tenant}#KEYS")
+}
+
+/// A schedule of a tenant.
+pub(crate) fn schedule(tenant: &TenantId, name: &ScheduleName) -> Key {
+    key(schedules(tenant), name.as_str())
+}
+
+/// The partition of a tenant's schedules.
+pub(crate) fn schedules(tenant: &TenantId) -> String {
+    format!("T#{tenant}#SCHEDULES")
 }
 
 /// The configuration of a channel.
@@ -225,34 +242,6 @@ pub(crate) fn delivery_id(key: &Key) -> Option<DeliveryId> {
     Some(DeliveryId::new(recipient.try_into().ok()?, event.try_into().ok()?, Channel::from_letter(letter)?))
 }
 
-/// An item of a recipient's feed.
-pub(crate) fn inbox_item(tenant: &TenantId, recipient: &RecipientKey, at: Timestamp, event: &EventId) -> Key {
-    key(person(tenant, recipient), format!("I#{}#{event}", millis(at)))
-}
-
-/// The feed's head: its unread count.
-pub(crate) fn inbox(tenant: &TenantId, recipient: &RecipientKey) -> Key {
-    key(person(tenant, recipient), "INBOX")
-}
-
-/// The newest items of a feed.
-pub(crate) fn inbox_items(
-    tenant: &TenantId,
-    recipient: &RecipientKey,
-    limit: usize,
-    after: Option<String>,
-) -> Query {
-    Query {
-        index: Index::Table,
-        partition: person(tenant, recipient),
-        from: Some("I#".to_owned()),
-        to: Some("I#~".to_owned()),
-        descending: true,
-        limit,
-        after,
-    }
-}
-
 /// An accepted event; it never changes.
 pub(crate) fn event(tenant: &TenantId, id: &EventId) -> Key {
     key(format!("T#{tenant}#E#{id}"), "EVENT")
@@ -266,6 +255,26 @@ pub(crate) fn event_plan(tenant: &TenantId, id: &EventId) -> Key {
 /// That an event was taken back.
 pub(crate) fn event_cancelled(tenant: &TenantId, id: &EventId) -> Key {
     key(format!("T#{tenant}#E#{id}"), "CANCELLED")
+}
+
+/// That a run of fan-out has begun with an event.
+pub(crate) fn event_begun(tenant: &TenantId, id: &EventId) -> Key {
+    key(format!("T#{tenant}#E#{id}"), "BEGUN")
+}
+
+/// A note that an event's deliveries are to be looked at again.
+pub(crate) fn event_strays(tenant: &TenantId, id: &EventId) -> Key {
+    key(format!("T#{tenant}#E#{id}"), "STRAYS")
+}
+
+/// A step of an event's escalation, from 1.
+pub(crate) fn event_step(tenant: &TenantId, id: &EventId, number: u32) -> Key {
+    key(format!("T#{tenant}#E#{id}"), format!("STEP#{number:02}"))
+}
+
+/// That an event was acknowledged.
+pub(crate) fn event_acknowledged(tenant: &TenantId, id: &EventId) -> Key {
+    key(format!("T#{tenant}#E#{id}"), "ACKNOWLEDGED")
 }
 
 /// A note that an event is stored and could not be queued.

@@ -2,27 +2,37 @@
 //! port and below the use cases; the same code runs on DynamoDB and on the in-memory model.
 
 pub mod api_keys;
+pub mod counters;
+pub mod credits;
 pub mod dead_letters;
+pub mod deadlines;
 pub mod deliveries;
 pub mod directory;
+pub mod digests;
 pub mod due;
+pub mod escalations;
 pub mod events;
 pub mod failures;
 pub mod groups;
 pub mod inbox;
+pub mod inbox_marks;
 pub mod jobs;
 pub mod keys;
+pub mod lanes;
 pub mod members;
 pub mod owners;
 pub mod pauses;
 pub mod provider_templates;
+pub mod reminder_policies;
 pub mod routes;
+pub mod schedules;
 pub mod settings;
 pub mod shards;
 pub mod suppressions;
 pub mod switches;
 pub mod templates;
 pub mod tenants;
+pub mod throttles;
 pub mod told;
 pub mod windows;
 

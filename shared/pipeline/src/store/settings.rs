@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use carillon_domain::pacing::ChannelPace;
+use carillon_domain::window::WindowReminder;
 use carillon_domain::{Channel, InDoubtSettings, Preferences, RetrySchedule, TenantId};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -28,6 +29,12 @@ pub struct Settings {
     /// How fast each channel sends, where the deployment paces; the provider's default for those that are not named.
     #[serde(default)]
     pub pacing: BTreeMap<Channel, ChannelPace>,
+    /// The web origins whose pages may read feeds and preferences from a browser.
+    #[serde(default)]
+    pub inbox_origins: Vec<String>,
+    /// Who is told before a WhatsApp window closes, by which event; nobody when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window_reminder: Option<WindowReminder>,
 }
 
 impl Settings {

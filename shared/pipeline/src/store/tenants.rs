@@ -5,9 +5,9 @@ use std::sync::Arc;
 use carillon_domain::{Channel, Tenant, TenantId};
 use serde::{Deserialize, Serialize};
 
-use super::{from_item, keys, to_item};
+use super::{from_item, keys, name_of, to_item};
 use crate::context::Pipeline;
-use crate::ports::{Account, Check, SecretValues, StoreError, TransactError, Write};
+use crate::ports::{Account, Check, Item, SecretValues, StoreError, TransactError, Write};
 
 /// A channel's configuration without its secrets, which lie in the secret store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,9 +56,27 @@ impl Pipeline {
     pub async fn put_tenant(&self, tenant: &Tenant) -> Result<bool, StoreError> {
         let key = keys::tenant(&tenant.id);
         let new = self.table.get(&key).await?.is_none();
+        // Listed first: a tenant that is there and in no list would not be swept.
+        self.list_tenant(&tenant.id).await?;
         self.table.write(Write::Put { key, item: to_item(tenant)?, only_if: Vec::new() }).await?;
         self.remembered.tenants.forget(&tenant.id);
         Ok(new)
+    }
+
+    /// Puts a tenant into the list of all of them.
+    pub(crate) async fn list_tenant(&self, id: &TenantId) -> Result<(), StoreError> {
+        let key = keys::lookups::listed_tenant(id);
+        self.table.write(Write::Put { key, item: Item::new(), only_if: Vec::new() }).await.map(drop)
+    }
+
+    /// Every tenant, by id: a page, and where the next begins.
+    pub(crate) async fn tenants(
+        &self,
+        after: Option<String>,
+    ) -> Result<(Vec<TenantId>, Option<String>), StoreError> {
+        let page = self.table.query(&keys::lookups::tenants(after)).await?;
+        let tenants = page.items.iter().map(|(key, _)| name_of(key.sk()));
+        Ok((tenants.collect::<Result<_, _>>()?, page.next))
     }
 
     /// The tenant that sends from a WhatsApp phone-number id.

@@ -3,13 +3,15 @@
 
 use carillon_domain::keyword::Keyword;
 use carillon_domain::{
-    Address, Channel, DeliveryId, Recipient, RecipientKey, TemplateVersion, TenantId, Timestamp, window,
+    Address, Channel, DeliveryId, Recipient, RecipientId, RecipientKey, TemplateVersion, TenantId, Timestamp,
+    window,
 };
 use jiff::SignedDuration;
 use jiff::fmt::serde::timestamp::millisecond::{optional as optional_ms, required as ms};
 use serde::{Deserialize, Serialize};
 
 use super::directory::StoredRecipient;
+use super::due::window_place;
 use super::{from_item, keys, to_item};
 use crate::context::Pipeline;
 use crate::ports::{Check, Item, Key, StoreError, Write};
@@ -30,6 +32,12 @@ pub(crate) struct Window {
     /// That keyword was STOP.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) stopped: bool,
+    /// When somebody is told that it closes; none when nobody is, or has been already.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
+    pub(crate) remind_at: Option<Timestamp>,
+    /// Who wrote, where somebody is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<RecipientId>,
     /// Counts the writes.
     rev: u32,
     expires_s: i64,
@@ -40,8 +48,15 @@ impl Window {
     pub(crate) fn after(before: Option<&Self>, at: Timestamp, keyword: Option<Keyword>) -> Self {
         let until = window::until(at);
         let expires_s = until.checked_add(KEPT).unwrap_or(Timestamp::MAX).as_second();
-        let mut after =
-            before.cloned().unwrap_or(Self { until, worded_at: None, stopped: false, rev: 0, expires_s });
+        let mut after = before.cloned().unwrap_or(Self {
+            until,
+            worded_at: None,
+            stopped: false,
+            remind_at: None,
+            owner: None,
+            rev: 0,
+            expires_s,
+        });
         if until > after.until {
             after.until = until;
             after.expires_s = expires_s;
@@ -127,6 +142,16 @@ impl Pipeline {
         self.table.get(&key).await?.map(from_item).transpose()
     }
 
+    /// What is known of whoever's address has this keyed hash, as of now.
+    pub(crate) async fn window_of(
+        &self,
+        tenant: &TenantId,
+        number: &str,
+        address_hash: &str,
+    ) -> Result<Option<Window>, StoreError> {
+        self.table.get(&keys::window(tenant, number, address_hash)).await?.map(from_item).transpose()
+    }
+
     /// Stores what a person has written. Answers `false` if somebody else wrote the item since it was read.
     pub(crate) async fn put_window(
         &self,
@@ -134,12 +159,29 @@ impl Pipeline {
         number: &str,
         address: &Address,
         before: Option<&Window>,
+        after: Window,
+    ) -> Result<bool, StoreError> {
+        let Some(hash) = self.address_hash(tenant, Channel::Whatsapp, address) else { return Ok(true) };
+        self.replace_window(tenant, number, &hash, before, after).await
+    }
+
+    /// The same, where the keyed hash of the address is all that is known.
+    pub(crate) async fn replace_window(
+        &self,
+        tenant: &TenantId,
+        number: &str,
+        address_hash: &str,
+        before: Option<&Window>,
         mut after: Window,
     ) -> Result<bool, StoreError> {
-        let Some(key) = self.window_key(tenant, number, address) else { return Ok(true) };
+        let key = keys::window(tenant, number, address_hash);
         let only_if = vec![before.map_or(Check::Absent, |b| Check::Equals("rev", b.rev.into()))];
         after.rev += 1;
-        match self.table.write(Write::Put { key, item: to_item(&after)?, only_if }).await {
+        let mut item = to_item(&after)?;
+        item.extend(
+            after.remind_at.into_iter().flat_map(|at| window_place(tenant, number, address_hash, at)),
+        );
+        match self.table.write(Write::Put { key, item, only_if }).await {
             Ok(_) => Ok(true),
             Err(StoreError::Conflict(_)) => Ok(false),
             Err(error) => Err(error),

@@ -3,7 +3,7 @@
 use carillon_domain::Problem;
 use carillon_pipeline::jobs::Worked;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, LOCATION, REFERRER_POLICY,
     RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
@@ -94,6 +94,37 @@ impl Answer {
             answer.headers.push((WWW_AUTHENTICATE, "Bearer".to_owned()));
         }
         answer
+    }
+
+    /// 304: what the caller has is what there is.
+    #[must_use]
+    pub fn not_modified() -> Self {
+        Self { status: 304, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// The same answer with an `ETag`, by which the caller can ask whether it is still the same.
+    #[must_use]
+    pub fn tagged(self, tag: &str) -> Self {
+        self.with(ETAG, format!("\"{tag}\""))
+    }
+
+    /// A script that pages of any origin may load, and browsers may keep for an hour.
+    #[must_use]
+    pub fn script(text: &str) -> Self {
+        let headers = vec![
+            (CONTENT_TYPE, "text/javascript; charset=utf-8".to_owned()),
+            (CACHE_CONTROL, "public, max-age=3600".to_owned()),
+            (HeaderName::from_static("cross-origin-resource-policy"), "cross-origin".to_owned()),
+            (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        ];
+        Self { status: 200, headers, body: text.as_bytes().to_vec() }
+    }
+
+    /// The same answer with another header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// The same answer with a `Location`.

@@ -3,15 +3,16 @@
 //! the embedded cloud.
 
 mod answer;
+mod browser;
 mod request;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use carillon_domain::{Problem, ProblemKind, Scope};
+use carillon_domain::{Problem, ProblemKind, Scope, TenantId};
 use carillon_pipeline::Pipeline;
-use carillon_pipeline::authenticate::require;
+use carillon_pipeline::recipient_tokens::Reader;
 use futures_util::FutureExt;
 use http::{Method, Response};
 
@@ -34,6 +35,8 @@ pub enum Access {
     Public,
     /// A key with this scope.
     Key(Scope),
+    /// A recipient token, which opens one recipient's inbox and preferences, or a key with this scope.
+    Reader(Scope),
 }
 
 /// One call of the API.
@@ -49,6 +52,8 @@ pub struct Call {
     pub query: &'static [&'static str],
     /// The largest body, in bytes.
     pub limit: usize,
+    /// Whether pages of the tenant's web origins may make it from a browser.
+    pub from_browsers: bool,
     /// What it does.
     pub handler: Handler,
 }
@@ -80,13 +85,30 @@ impl Call {
     /// A call that needs a key with a scope.
     #[must_use]
     pub const fn keyed(method: Verb, path: &'static str, scope: Scope, handler: Handler) -> Self {
-        Self { method, path, access: Access::Key(scope), query: &[], limit: BODY_LIMIT, handler }
+        Self::with(method, path, Access::Key(scope), handler)
+    }
+
+    /// A call that needs a recipient token or a key with a scope, and may come from a browser.
+    #[must_use]
+    pub const fn reading(method: Verb, path: &'static str, scope: Scope, handler: Handler) -> Self {
+        Self { from_browsers: true, ..Self::with(method, path, Access::Reader(scope), handler) }
     }
 
     /// A call that anybody may make.
     #[must_use]
     pub const fn public(method: Verb, path: &'static str, handler: Handler) -> Self {
-        Self { method, path, access: Access::Public, query: &[], limit: BODY_LIMIT, handler }
+        Self::with(method, path, Access::Public, handler)
+    }
+
+    const fn with(method: Verb, path: &'static str, access: Access, handler: Handler) -> Self {
+        Self { method, path, access, query: &[], limit: BODY_LIMIT, from_browsers: false, handler }
+    }
+
+    /// The same call, not from browsers.
+    #[must_use]
+    pub const fn from_servers(mut self) -> Self {
+        self.from_browsers = false;
+        self
     }
 
     /// The same call with these query parameters.
@@ -155,7 +177,12 @@ impl Service {
     /// Answers a request. Never fails: every problem is an answer.
     pub async fn answer(&self, request: http::Request<Vec<u8>>) -> Response<Vec<u8>> {
         let path = request.uri().path().to_owned();
-        let answered = AssertUnwindSafe(self.handled(request)).catch_unwind().await;
+        let browser = self.browser(&request);
+        if let Some(browser) = browser.as_ref().filter(|browser| browser.asks_first) {
+            return browser.allowance(&self.pipeline).await.into_response();
+        }
+        let mut tenant = None;
+        let answered = AssertUnwindSafe(self.handled(request, &mut tenant)).catch_unwind().await;
         let answer = match answered {
             Ok(Ok(answer)) => answer,
             Ok(Err(problem)) => {
@@ -172,10 +199,24 @@ impl Service {
                 )
             }
         };
-        answer.into_response()
+        match browser {
+            Some(browser) => browser.shown(&self.pipeline, tenant.as_ref(), answer).await.into_response(),
+            None => answer.into_response(),
+        }
     }
 
-    async fn handled(&self, request: http::Request<Vec<u8>>) -> Result<Answer, Problem> {
+    /// The calls at a path.
+    fn at(&self, path: &str) -> Vec<&Call> {
+        let found = self.paths.at(path).ok();
+        found.into_iter().flat_map(|found| found.value).filter_map(|i| self.calls.get(*i)).collect()
+    }
+
+    /// Answers a request. Tells whose it is as soon as that is known.
+    async fn handled(
+        &self,
+        request: http::Request<Vec<u8>>,
+        tenant: &mut Option<TenantId>,
+    ) -> Result<Answer, Problem> {
         let (parts, body) = request.into_parts();
         let found = self.paths.at(parts.uri.path()).map_err(|_| {
             Problem::new(ProblemKind::NotFound, format!("There is nothing at {}.", parts.uri.path()))
@@ -195,16 +236,13 @@ impl Service {
                 format!("The body has {} bytes; this call takes at most {}.", body.len(), call.limit);
             return Err(Problem::new(ProblemKind::TooLarge, detail));
         }
+        let header = parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let caller = match call.access {
             Access::Public => None,
-            Access::Key(scope) => {
-                let header =
-                    parts.headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-                let caller = self.pipeline.authenticate(header).await?;
-                require(&caller, scope)?;
-                Some(caller)
-            }
+            Access::Key(scope) => Some(Reader::Key(self.pipeline.authenticate(header).await?).with(scope)?),
+            Access::Reader(scope) => Some(self.pipeline.authenticate_reader(header).await?.with(scope)?),
         };
+        *tenant = caller.as_ref().map(|caller| caller.tenant().clone());
         let request = Request::new(&parts, &found.params, body, caller)?;
         request.allow_query(call.query)?;
         (call.handler)(&self.pipeline, &request).await

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use carillon_domain::{FieldError, Principal, Problem, ProblemKind, Timestamp};
 use carillon_pipeline::read::LogPage;
+use carillon_pipeline::recipient_tokens::Reader;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, request};
 use percent_encoding::percent_decode_str;
@@ -16,7 +17,7 @@ const LIMIT_MAX: usize = 200;
 /// A request whose call and caller are known.
 #[derive(Debug)]
 pub struct Request {
-    caller: Option<Principal>,
+    caller: Option<Reader>,
     parts: BTreeMap<String, String>,
     query: BTreeMap<String, String>,
     headers: HeaderMap,
@@ -37,7 +38,7 @@ impl Request {
         head: &request::Parts,
         params: &matchit::Params<'_, '_>,
         body: Vec<u8>,
-        caller: Option<Principal>,
+        caller: Option<Reader>,
     ) -> Result<Self, Problem> {
         let unreadable = || Problem::new(ProblemKind::Malformed, "The URL is not percent-encoded UTF-8.");
         let mut parts = BTreeMap::new();
@@ -64,7 +65,19 @@ impl Request {
     /// # Errors
     /// Never for a call that needs a key: it is not handled without one.
     pub fn caller(&self) -> Result<&Principal, Problem> {
-        self.caller.as_ref().ok_or_else(|| Problem::new(ProblemKind::Unauthenticated, "A key is needed."))
+        match &self.caller {
+            Some(Reader::Key(caller)) => Ok(caller),
+            _ => Err(Problem::new(ProblemKind::Unauthenticated, "A key is needed.")),
+        }
+    }
+
+    /// Who is calling, where a recipient token will do as well as a key.
+    ///
+    /// # Errors
+    /// Never for a call that needs one of the two: it is not handled without.
+    pub fn reader(&self) -> Result<&Reader, Problem> {
+        let needed = || Problem::new(ProblemKind::Unauthenticated, "A key or a recipient token is needed.");
+        self.caller.as_ref().ok_or_else(needed)
     }
 
     /// Whether the path of the call has this part.

@@ -91,7 +91,7 @@ fn bodies(document: &Value, operation: &Operation<'_>) -> Vec<(String, String)> 
 
 /// Whether the path holds an id that only A has, so that it names nothing of B's.
 pub fn names_what_only_a_has(operation: &Operation<'_>) -> bool {
-    let shared = ["{channel}", "{pack}", "{tenant}", "{app}"];
+    let shared = ["{channel}", "{pack}", "{tenant}", "{app}", "{sweep}"];
     operation.path.split('/').any(|part| part.starts_with('{') && !shared.contains(&part))
 }
 

@@ -83,7 +83,11 @@ impl World {
             let name = parameter["name"].as_str().expect("a name");
             let place = match parameter["in"].as_str() {
                 Some("path") => format!("{{{name}}}"),
-                Some("query") if parameter["required"] == true && operation.value["x-scope"].is_string() => {
+                // Whose inbox it is, a key has to say.
+                Some("query")
+                    if (parameter["required"] == true || parameter["x-needed-with-key"] == true)
+                        && operation.value["x-scope"].is_string() =>
+                {
                     for path in &mut paths {
                         *path = format!("{path}?{name}={{{name}}}");
                     }
@@ -104,7 +108,7 @@ impl World {
 
     /// A's ids that nobody else has.
     pub fn ids_of_a_alone(&self) -> BTreeSet<&str> {
-        let own = self.ids.iter().filter(|(name, _)| !["channel", "pack", "tenant", "app"].contains(*name));
+        let own = self.ids.iter().filter(|(name, _)| !["channel", "pack", "tenant", "app", "sweep"].contains(*name));
         own.flat_map(|(_, ids)| ids).map(String::as_str).collect()
     }
 }
@@ -186,6 +190,9 @@ async fn furnish(
     let pack =
         json!({"name": "shared-pack", "title": text, "groups": [{"name": "Desk", "description": text}]});
     made("PUT", "/v1/packs/shared-pack", pack).await;
+    let schedule = format!("{tag}-schedule");
+    let hourly = json!({"sweep": "sweep-reminders", "classes": [tag], "cadence": "1h"});
+    made("PUT", &format!("/v1/system/schedules/{schedule}"), hourly).await;
     let gone = json!({"channel": "email", "address": format!("{text}-gone@example.com"), "reason": text});
     let suppression = made("POST", "/v1/suppressions", gone).await;
     let key = json!({"name": text, "kind": "live", "scopes": ["read"]});
@@ -208,6 +215,9 @@ async fn furnish(
         ("delivery", deliveries.into_iter().take(3).collect()),
         ("channel", ["whatsapp", "email", "in_app"].map(str::to_owned).into()),
         ("pack", vec!["shared-pack".to_owned()]),
+        ("schedule", vec![schedule]),
+        // The same for everybody.
+        ("sweep", ["sweep-due", "sweep-reminders"].map(str::to_owned).into()),
     ])
 }
 

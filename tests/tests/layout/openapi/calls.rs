@@ -19,7 +19,7 @@ fn name(call: &Call) -> String {
 fn access(call: &Call) -> Option<&'static str> {
     match call.access {
         Access::Public => None,
-        Access::Key(scope) => Some(scope.as_str()),
+        Access::Key(scope) | Access::Reader(scope) => Some(scope.as_str()),
     }
 }
 
@@ -42,6 +42,26 @@ fn a_call_needs_the_bearer_key_exactly_when_it_has_a_scope() {
         let security = operation.value.get("security").unwrap_or(&document["security"]);
         let key = security.as_array().unwrap().iter().any(|one| one.get("key").is_some());
         assert_eq!(key, operation.value.get("x-scope").is_some(), "{} {}", operation.method, operation.path);
+    }
+}
+
+#[test]
+fn a_recipient_token_opens_exactly_the_calls_that_say_so() {
+    let document = document();
+    for operation in operations(&document) {
+        let here = format!("{} {}", operation.method, operation.path);
+        let security = operation.value.get("security").unwrap_or(&document["security"]);
+        let stated = security.as_array().unwrap().iter().any(|one| one.get("recipientToken").is_some());
+        let call = every_call().find(|call| name(call) == here).unwrap();
+        assert_eq!(stated, matches!(call.access, Access::Reader(_)), "{here}");
+    }
+}
+
+#[test]
+fn browsers_may_make_the_calls_of_the_inbox_and_of_preferences_only() {
+    let from_browsers = |path: &str| path.starts_with("/v1/inbox") || path.ends_with("/preferences");
+    for call in every_call() {
+        assert_eq!(call.from_browsers, from_browsers(call.path), "{}", name(call));
     }
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use carillon_domain::event::OneOffAddress;
-use carillon_domain::preferences::QuietHours;
 use carillon_domain::template::{ApprovedTemplate, EmailPart, InAppPart, WhatsappPart};
-use carillon_domain::{Audience, EventInput, LocaleParts, Preferences, Recipient, Route, Targets, Template};
+use carillon_domain::{
+    Audience, DigestRule, EventInput, LocaleParts, Preferences, QuietHours, Recipient, Route, SendWindow, Targets,
+    Template, Throttle,
+};
 use carillon_pipeline::apply_pack::{PackGroup, PackInput};
 use carillon_pipeline::configure_tenant::TenantInput;
 use carillon_pipeline::issue_key::KeyInput;
@@ -80,6 +82,9 @@ fn a_schema_has_the_fields_that_its_type_reads() {
         ("Preferences", fields_of::<Preferences>()),
         ("QuietHours", fields_of::<QuietHours>()),
         ("Route", fields_of::<Route>()),
+        ("SendWindow", fields_of::<SendWindow>()),
+        ("Throttle", fields_of::<Throttle>()),
+        ("Digest", fields_of::<DigestRule>()),
         ("Audience", fields_of::<Audience>()),
         ("Template", fields_of::<Template>()),
         ("LocaleParts", fields_of::<LocaleParts>()),

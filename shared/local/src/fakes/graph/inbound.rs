@@ -29,6 +29,8 @@ struct Written {
     /// A phone number, or a business-scoped user id.
     from: String,
     text: String,
+    /// The payload of the button that they pressed, whose words are the text.
+    payload: Option<String>,
     /// To which number; the first tenant's when absent.
     phone_number_id: Option<String>,
 }
@@ -52,7 +54,7 @@ async fn write(State(numbers): State<Numbers>, body: Bytes) -> Response {
 }
 
 async fn written(numbers: &Numbers, body: &[u8]) -> Result<Value, Problem> {
-    let Written { from, text, phone_number_id } = answer::parse(body)?;
+    let Written { from, text, payload, phone_number_id } = answer::parse(body)?;
     let person = person(&from)?;
     let number = phone_number_id.unwrap_or_else(|| numbers.first.clone());
     let fake = &numbers.fake;
@@ -62,8 +64,17 @@ async fn written(numbers: &Numbers, body: &[u8]) -> Result<Value, Problem> {
         Problem::new(ProblemKind::Internal, "It could not be recorded; the log says why.")
     })?;
     let id = format!("wamid.{}", BASE64.encode(&random_bytes::<27>(&*fake.entropy)));
-    let mut message =
-        json!({"id": id, "timestamp": at.as_second().to_string(), "type": "text", "text": {"body": text}});
+    let mut message = json!({"id": id, "timestamp": at.as_second().to_string()});
+    match payload {
+        Some(payload) => {
+            message["type"] = json!("button");
+            message["button"] = json!({"text": text, "payload": payload});
+        }
+        None => {
+            message["type"] = json!("text");
+            message["text"] = json!({"body": text});
+        }
+    }
     let mut contact = json!({"profile": {"name": "Somebody"}});
     match &person {
         Person::Phone { wa_id, .. } => {

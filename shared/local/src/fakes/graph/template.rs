@@ -26,7 +26,7 @@ pub(super) fn template(template: &Map<String, Value>) -> Result<SentTemplate, Gr
     if code.is_empty() || !code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
         return Err(GraphError::bad_value("Param template['language']['code'] is not a language code."));
     }
-    let mut parameters = json!([]);
+    let (mut parameters, mut buttons) = (json!([]), Vec::new());
     for component in list_of(template, "components")? {
         let component =
             component.as_object().ok_or_else(|| GraphError::bad_value("A component is not an object."))?;
@@ -35,7 +35,9 @@ pub(super) fn template(template: &Map<String, Value>) -> Result<SentTemplate, Gr
             Some("header") => {
                 texts(list_of(component, "parameters")?)?;
             }
-            Some("button") if component.contains_key("sub_type") && component.contains_key("index") => {}
+            Some("button") if component.contains_key("sub_type") && component.contains_key("index") => {
+                buttons.extend(payloads(list_of(component, "parameters")?));
+            }
             Some("button") => {
                 return Err(GraphError::missing("template['components'][]['sub_type' and 'index']"));
             }
@@ -45,7 +47,12 @@ pub(super) fn template(template: &Map<String, Value>) -> Result<SentTemplate, Gr
             None => return Err(GraphError::missing("template['components'][]['type']")),
         }
     }
-    Ok(SentTemplate { name: name.to_owned(), language: code.to_owned(), parameters })
+    Ok(SentTemplate { name: name.to_owned(), language: code.to_owned(), parameters, buttons })
+}
+
+/// What comes back when a button is pressed.
+fn payloads(parameters: &[Value]) -> impl Iterator<Item = String> {
+    parameters.iter().filter_map(|parameter| parameter["payload"].as_str().map(str::to_owned))
 }
 
 /// Parameters as a reader sees them: a list, or an object when they have names; never a mixture.

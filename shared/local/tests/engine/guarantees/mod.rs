@@ -3,14 +3,21 @@
 
 mod codes;
 mod dead_letters;
+mod escalation;
+mod due;
+mod fallbacks;
 mod jobs;
 mod policies;
+mod ses_codes;
+mod waiting;
 mod world;
 
 use std::time::Duration;
 
 use carillon_domain::{Preferences, ReceiptKind};
+use carillon_pipeline::jobs::Worked;
 use carillon_pipeline::ports::Queue;
+use carillon_pipeline::revive::{Asked, Expiry};
 use carillon_pipeline::{DeliveryWork, WorkError};
 use serde_json::json;
 use world::{Script, World};
@@ -172,4 +179,68 @@ async fn a_failure_of_the_second_call_is_seen_although_the_first_failed_too() {
     assert_eq!(world.state(), "sent", "the first call's failure says nothing about the second");
     world.receive(ReceiptKind::Failed, 2).await;
     assert_eq!(world.state(), "failed(rejected:131026)");
+}
+
+/// Takes the order back while its call is under way; the call then fails in a way that is worth repeating.
+async fn cancelled_in_the_call(world: &World) {
+    let event = world.delivery().event_id;
+    world.pipeline.cancel(&world.caller(), &event).await.unwrap();
+    world.provider.told.notify_one();
+}
+
+#[tokio::test]
+async fn a_call_that_fails_after_its_event_was_cancelled_is_not_repeated() {
+    let world = World::new(Script::RefuseWhenTold(131_016)).await;
+    world.wait_long().await;
+    world.accept().await;
+    world.fan_out().await.unwrap();
+    tokio::join!(world.deliver(), cancelled_in_the_call(&world));
+    assert_eq!((world.state().as_str(), world.calls()), ("retrying", 1));
+    world.provider.now(Script::Accept);
+    world.later(601).await;
+    assert_eq!((world.state().as_str(), world.calls()), ("cancelled(cancelled_by)", 1));
+}
+
+#[tokio::test]
+async fn what_is_in_doubt_when_its_event_is_cancelled_is_parked_and_not_sent_again() {
+    let world = World::new(Script::LoseTheAnswer).await;
+    world.sent_once().await;
+    cancelled_in_the_call(&world).await;
+    world.later(121).await;
+    assert_eq!((world.state().as_str(), world.calls()), ("in_doubt(parked)", 1));
+}
+
+#[tokio::test]
+async fn what_is_asked_for_again_after_its_event_was_cancelled_goes_out() {
+    let world = World::new(Script::Accept).await;
+    world.accept().await;
+    world.fan_out().await.unwrap();
+    cancelled_in_the_call(&world).await;
+    world.deliver().await;
+    assert_eq!((world.state().as_str(), world.calls()), ("cancelled(cancelled_by)", 0));
+    let asked = Asked { by: "operator", expiry: Expiry::Keep, force: false, today: None };
+    world.pipeline.revive(&world.tenant, world.delivery(), asked).await.unwrap();
+    world.deliver().await;
+    assert_eq!((world.state().as_str(), world.calls()), ("sent", 1));
+}
+
+#[tokio::test]
+async fn a_delivery_that_nobody_works_is_named_by_the_proof() {
+    let world = World::new(Script::Accept).await;
+    world.accept().await;
+    world.fan_out().await.unwrap();
+    let now = world.pipeline.now();
+    let hour = jiff::SignedDuration::from_hours(1);
+    let period = json!({"from": now - hour, "to": now + hour});
+    for (minutes, faults) in [(14, 0), (1, 1)] {
+        world.pass(60 * minutes);
+        let proved = world.pipeline.prove(&world.caller(), period.clone()).await.unwrap();
+        let Worked::AtOnce(proof) = proved else { panic!("one event is no long work") };
+        assert_eq!(proof["faults"].as_array().unwrap().len(), faults, "{proof}");
+        assert_eq!(proof["balanced"], faults == 0);
+        let named = proof["faults"].to_string().contains("is pending and due since");
+        assert_eq!(named, faults == 1, "{proof}");
+    }
+    world.deliver().await;
+    assert_eq!(world.state(), "sent");
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use carillon_channels::MinijinjaRenderer;
 use carillon_channels::whatsapp::errors;
+use carillon_channels::{MinijinjaRenderer, email};
 use carillon_domain::ids::HashKey;
 use carillon_domain::{
     Channel, Delivery, KeyKind, Principal, ReceiptKind, Scope, TenantId, Timestamp, Token,
@@ -17,12 +17,13 @@ use carillon_local::secrets::LocalSecrets;
 use carillon_pipeline::context::Remembered;
 use carillon_pipeline::pace::Pace;
 use carillon_pipeline::ports::{
-    Answer, Call, Clock, Entropy, Meaning, Message, Provider, Queue, QueueError, Queues, Refusal,
-    RefusalClass,
+    Answer, Call, Clock, Entropy, Meaning, Message, NoSchedules, Provider, Queue, QueueError, Queues,
+    Refusal, RefusalClass,
 };
 use carillon_pipeline::record_receipt::Receipt;
 use carillon_pipeline::{DeliveryWork, EventWork, Pipeline, WorkError};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 /// The clock, queues and provider of a test.
 pub struct World {
@@ -55,6 +56,8 @@ impl World {
             hash_key: HashKey::from_bytes(b"not a secret"),
             leases_void_before: None,
             pace: Pace::Off,
+            schedules: Arc::new(NoSchedules),
+            public_url: None,
             remembered: Remembered::default(),
         };
         let tenant: TenantId = "acme".parse().unwrap();
@@ -71,7 +74,9 @@ impl World {
         }}});
         pipeline.configure_template(&tenant, &"order".parse().unwrap(), texts, true).await.unwrap();
         pipeline.configure_route(&tenant, &"order.created".parse().unwrap(), route).await.unwrap();
-        let provider = Scripted { answer: Mutex::new(answer), calls: Mutex::default() };
+        let email = json!({"from": "Acme <notifications@example.com>"});
+        pipeline.configure_channel(&tenant, Channel::Email, email).await.unwrap();
+        let provider = Scripted { answer: Mutex::new(answer), calls: Mutex::default(), told: Notify::new() };
         Self { pipeline, tenant, provider, queues, table, clock }
     }
 
@@ -82,20 +87,24 @@ impl World {
 
     /// Posts an order with an id of its own.
     pub async fn accept_numbered(&self, id: &str) {
-        let caller = Principal {
+        let body = json!({"type": "order.created", "source": "s", "id": id, "data": {"number": "A-1"}});
+        self.pipeline.accept(&self.caller(), body, None).await.unwrap();
+    }
+
+    /// Whoever posts, cancels and switches.
+    pub fn caller(&self) -> Principal {
+        Principal {
             tenant: self.tenant.clone(),
             key_id: "key".to_owned(),
             key_kind: KeyKind::Live,
-            scopes: vec![Scope::EventsWrite],
-        };
-        let body = json!({"type": "order.created", "source": "s", "id": id, "data": {"number": "A-1"}});
-        self.pipeline.accept(&caller, body, None).await.unwrap();
+            scopes: vec![Scope::EventsWrite, Scope::Manage],
+        }
     }
 
     /// Lets failed calls wait for minutes, so that no worker sleeps through them.
     pub async fn wait_long(&self) {
         let slow = json!({"tries": 3, "base_ms": 600_000, "factor": 1, "cap_ms": 600_000});
-        let settings = json!({"retry": {"whatsapp": slow}});
+        let settings = json!({"retry": {"whatsapp": slow, "email": slow}});
         self.pipeline.configure_settings(&self.tenant, settings).await.unwrap();
     }
 
@@ -138,7 +147,12 @@ impl World {
 
     /// Works what is on the whatsapp queue, each message once.
     pub async fn deliver(&self) {
-        for message in self.queues.take(Queue::Whatsapp) {
+        self.deliver_from(Queue::Whatsapp).await;
+    }
+
+    /// Works what is on a channel's queue, each message once.
+    pub async fn deliver_from(&self, queue: Queue) {
+        for message in self.queues.take(queue) {
             let work: DeliveryWork = serde_json::from_str(&message.body).unwrap();
             for delivered in self.pipeline.deliver(&self.provider, &[work]).await {
                 delivered.unwrap();
@@ -148,9 +162,26 @@ impl World {
 
     /// Lets time pass, then sweeps and delivers.
     pub async fn later(&self, seconds: i64) {
-        self.clock.0.fetch_add(seconds * 1_000, Ordering::Relaxed);
-        self.pipeline.sweep_due().await.unwrap();
+        self.swept_later(seconds).await;
         self.deliver().await;
+    }
+
+    /// Lets time pass, then sweeps.
+    pub async fn swept_later(&self, seconds: i64) {
+        self.pass(seconds);
+        self.pipeline.sweep_due().await.unwrap();
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, seconds: i64) {
+        self.clock.0.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+
+    /// Lets Ada have this address, or these, and no other.
+    pub async fn ada_has(&self, addresses: Value) {
+        let mut ada = addresses;
+        ada["name"] = json!("Ada");
+        self.pipeline.configure_recipient(&self.tenant, &"ada".parse().unwrap(), ada).await.unwrap();
     }
 
     /// Records a receipt about one of the calls.
@@ -164,6 +195,7 @@ impl World {
             detail: None,
             meaning: None,
             address: None,
+            pricing: None,
         };
         self.pipeline.record_receipt(&self.tenant, &receipt).await.unwrap();
     }
@@ -179,6 +211,7 @@ impl World {
             detail: None,
             meaning: Some(errors::later_meaning(code)),
             address: None,
+            pricing: None,
         };
         self.pipeline.record_receipt(&self.tenant, &receipt).await.unwrap();
     }
@@ -203,7 +236,12 @@ impl World {
 
     /// Its state, with its reason.
     pub fn state(&self) -> String {
-        let state = self.delivery().state;
+        self.state_on(Channel::Whatsapp)
+    }
+
+    /// The state of the delivery on a channel, with its reason.
+    pub fn state_on(&self, channel: Channel) -> String {
+        let state = self.delivery_on(channel).expect("a delivery").state;
         state.reason().map_or(state.kind().to_string(), |reason| format!("{}({reason})", state.kind()))
     }
 
@@ -220,6 +258,10 @@ pub enum Script {
     LoseTheAnswer,
     AskToWait(u32),
     Refuse(i64),
+    /// The same, when the test says so.
+    RefuseWhenTold(i64),
+    /// SES's error with this code, these words and this status.
+    RefuseEmail(&'static str, &'static str, u16),
     NeverReturn,
 }
 
@@ -227,6 +269,8 @@ pub enum Script {
 pub struct Scripted {
     answer: Mutex<Script>,
     calls: Mutex<Vec<String>>,
+    /// What [`Script::RefuseWhenTold`] waits for.
+    pub told: Notify,
 }
 
 impl Scripted {
@@ -251,17 +295,28 @@ impl Provider for Scripted {
                 detail: "too fast".to_owned(),
                 retry_after_s: Some(seconds),
             }),
-            Script::Refuse(code) => Answer::Refused(Refusal {
-                meaning: errors::meaning(code, 400, false),
-                http_status: 400,
-                code: code.to_string(),
-                trace_id: None,
-                detail: "no".to_owned(),
-                retry_after_s: None,
-            }),
+            Script::Refuse(code) => refused(errors::meaning(code, 400, false), 400, &code.to_string()),
+            Script::RefuseWhenTold(code) => {
+                self.told.notified().await;
+                refused(errors::meaning(code, 400, false), 400, &code.to_string())
+            }
+            Script::RefuseEmail(code, words, status) => {
+                refused(email::errors::meaning(code, words, status), status, code)
+            }
             Script::NeverReturn => std::future::pending().await,
         }
     }
+}
+
+fn refused(meaning: Meaning, http_status: u16, code: &str) -> Answer {
+    Answer::Refused(Refusal {
+        meaning,
+        http_status,
+        code: code.to_owned(),
+        trace_id: None,
+        detail: "no".to_owned(),
+        retry_after_s: None,
+    })
 }
 
 /// Queues that refuse while they are told to.
@@ -294,9 +349,15 @@ impl Queues for Faulty {
 
 struct Hand(AtomicI64);
 
+#[async_trait]
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
         Timestamp::from_millisecond(self.0.load(Ordering::Relaxed)).unwrap()
+    }
+
+    /// Whoever sleeps moves the clock on.
+    async fn sleep_until(&self, at: Timestamp) {
+        self.0.fetch_max(at.as_millisecond(), Ordering::Relaxed);
     }
 }
 

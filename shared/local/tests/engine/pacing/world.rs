@@ -14,7 +14,9 @@ use carillon_local::model::ModelTable;
 use carillon_local::secrets::LocalSecrets;
 use carillon_pipeline::context::Remembered;
 use carillon_pipeline::pace::Pace;
-use carillon_pipeline::ports::{Answer, Call, Clock, Entropy, Message, Provider, Queue, QueueError, Queues};
+use carillon_pipeline::ports::{
+    Answer, Call, Clock, Entropy, Message, NoSchedules, Provider, Queue, QueueError, Queues,
+};
 use carillon_pipeline::{DeliveryWork, EventWork, Pipeline};
 use serde_json::json;
 
@@ -47,6 +49,8 @@ impl World {
             hash_key: HashKey::from_bytes(b"not a secret"),
             leases_void_before: None,
             pace: Pace::Meta,
+            schedules: Arc::new(NoSchedules),
+            public_url: None,
             remembered: Remembered::default(),
         };
         let world = Self { pipeline, table, outside, tenant: "acme".parse().unwrap() };

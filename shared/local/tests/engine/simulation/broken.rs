@@ -46,4 +46,7 @@ broken! {
     an_opt_out_that_is_ignored_is_found: OptOutsIgnored, "opted out";
     a_sweep_that_never_runs_is_found: SweepsNever, "stays";
     an_end_that_is_taken_back_is_found: EndsTakenBack, "not legal";
+    a_kill_switch_that_is_ignored_is_found: SwitchesIgnored, "after it was stopped";
+    an_event_that_is_not_really_taken_back_is_found: CancelNotWritten, "its event was taken back";
+    free_text_after_its_window_is_found: WindowsStayOpen, "its reader's window is closed";
 }

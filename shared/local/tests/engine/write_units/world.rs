@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use carillon_channels::MinijinjaRenderer;
 use carillon_domain::ids::HashKey;
 use carillon_domain::{
-    Channel, Delivery, KeyKind, Principal, ReceiptKind, Scope, TenantId, Timestamp, Token,
+    Channel, Delivery, KeyKind, Principal, ReceiptKind, RecipientKey, Scope, TenantId, Timestamp, Token,
 };
 use carillon_local::model::{ModelTable, item_size};
 use carillon_local::secrets::LocalSecrets;
@@ -16,7 +16,7 @@ use carillon_pipeline::context::Remembered;
 use carillon_pipeline::fan_out::queue_of;
 use carillon_pipeline::pace::Pace;
 use carillon_pipeline::ports::{
-    Answer, Call, Clock, Entropy, Key, Message, Provider, Queue, QueueError, Queues,
+    Answer, Call, Clock, Entropy, Key, Message, NoSchedules, Provider, Queue, QueueError, Queues,
 };
 use carillon_pipeline::record_receipt::{Receipt, Recorded};
 use carillon_pipeline::{DeliveryWork, EventWork, Pipeline};
@@ -81,6 +81,8 @@ impl World {
             hash_key: HashKey::from_bytes(b"not a secret"),
             leases_void_before: None,
             pace: Pace::Off,
+            schedules: Arc::new(NoSchedules),
+            public_url: None,
             remembered: Remembered::default(),
         };
         let world = Self { table, pipeline, queues, names: names.clone(), channel };
@@ -159,9 +161,50 @@ impl World {
             detail: None,
             meaning: None,
             address: None,
+            pricing: None,
         };
         let recorded = self.pipeline.record_receipt(&self.names.tenant, &receipt).await.unwrap();
         assert_ne!(recorded, Recorded::Unmatched);
+    }
+
+    /// The same with so many items in the one recipient's feed: that of its delivery is the newest, the others are older and
+    /// have no deliveries.
+    pub fn with_feed_of(mut self, count: usize) -> Self {
+        let mut items = self.table.items();
+        let find = |prefix: &str| items.iter().find(|(key, _)| key.sk().starts_with(prefix)).unwrap();
+        let ((newest, item), (head, _)) = (find("I#"), find("INBOX"));
+        let (pk, at, item, head) = (
+            newest.pk().to_owned(),
+            newest.sk()[2..15].parse::<usize>().unwrap(),
+            item.clone(),
+            head.clone(),
+        );
+        items.get_mut(&head).unwrap().insert("unread".to_owned(), count.into());
+        let reader = self.delivery().1.id.recipient().clone();
+        for i in 1..count {
+            // 26 letters, as an event's id has.
+            let event: String =
+                format!("{i:026}").bytes().map(|digit| char::from(digit - b'0' + b'a')).collect();
+            let mut older = item.clone();
+            older.insert("id".to_owned(), format!("{reader}-{event}-i").into());
+            older.insert("created_at".to_owned(), (at - i).into());
+            items.insert(Key::read_back(pk.clone(), format!("I#{:013}#{event}", at - i)), older);
+        }
+        self.table = Arc::new(ModelTable::holding(items));
+        self.pipeline.table = self.table.clone();
+        self
+    }
+
+    /// The pipeline.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    /// The tenant, and the key of its one recipient.
+    pub fn reader(&self) -> (TenantId, RecipientKey) {
+        let tenant = self.names.tenant.clone();
+        let key = self.pipeline.recipient_key(&tenant, &self.names.recipient.parse().unwrap());
+        (tenant, key)
     }
 
     /// The write units since this was last asked.

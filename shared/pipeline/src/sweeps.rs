@@ -1,0 +1,248 @@
+//! What schedules run: the frame around the sweeps. A run looks how far its schedule has come, works up to where it must,
+//! and only then notes that, by a conditional write. Runs that come twice, late, not at all or beside each other do no harm:
+//! the work itself is idempotent, and the deployment's own run makes up for what others missed.
+
+use std::collections::BTreeSet;
+
+use carillon_domain::{Cadence, Lanes, Principal, Problem, ScheduleName, Sweep, TenantId, Timestamp};
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::context::Pipeline;
+use crate::ports::StoreError;
+use crate::remind::PlannedReminders;
+use crate::store::schedules::{Progress, StoredSchedule};
+use crate::work::WorkError;
+
+/// How much further than its next run a run plans: two runs of the deployment's own sweep, which makes up for a run that
+/// did not come, and some time for both to do their work.
+const MARGIN: SignedDuration = SignedDuration::from_mins(45);
+
+/// When the deployment's own run takes over for a tenant's schedule: what it has planned must last until the run after,
+/// and some time for that to do its work.
+const TAKEN_OVER_BEFORE: SignedDuration = SignedDuration::from_mins(25);
+
+/// How many turns one run makes for one tenant; the next run goes on.
+const MOST_TURNS: usize = 50;
+
+/// What sweep-reminders is started with. The deployment's own schedule says nothing and means every tenant.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct RemindersRun {
+    /// Whose schedule.
+    pub tenant: Option<TenantId>,
+    /// Its name.
+    pub schedule: Option<ScheduleName>,
+}
+
+impl Pipeline {
+    /// Plans the reminders that a schedule is for: those that fall due before its next run, and a margin. Without a
+    /// schedule, for every tenant: what no schedule of theirs is for, and what their schedules should have done by now.
+    ///
+    /// # Errors
+    /// When the store cannot be reached for one of the tenants; the others are done.
+    pub async fn sweep_reminders(&self, run: &RemindersRun) -> Result<PlannedReminders, WorkError> {
+        match (&run.tenant, &run.schedule) {
+            (Some(tenant), Some(name)) => {
+                let Some(stored) = self.schedule(tenant, name).await? else {
+                    tracing::info!(tenant.id = %tenant, schedule = %name, "the schedule is gone");
+                    return Ok(PlannedReminders::default());
+                };
+                if !stored.schedule.enabled || stored.schedule.sweep != Sweep::Reminders {
+                    return Ok(PlannedReminders::default());
+                }
+                self.run_schedule(tenant, name, &stored).await
+            }
+            _ => self.sweep_reminders_of_all().await,
+        }
+    }
+
+    /// Notes that the deployment's own schedule of a sweep ran, up to an instant.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn note_sweep(&self, sweep: Sweep, watermark: Timestamp) -> Result<(), WorkError> {
+        let before = self.deployment_progress(sweep).await?;
+        let after = Progress { last_run_at: Some(self.now()), watermark_at: Some(watermark) };
+        Ok(self.note_deployment_run(sweep, before, after).await?)
+    }
+
+    /// Runs a sweep now, for the caller's tenant where a sweep is for one.
+    ///
+    /// # Errors
+    /// 503 when the store or a queue cannot be reached; what is done stays done.
+    pub async fn run_sweep(&self, caller: &Principal, sweep: Sweep) -> Result<Value, Problem> {
+        let mut answer = json!({"sweep": sweep, "ran_at": self.now()});
+        match sweep {
+            // Of all tenants, so that nothing is said of how much there was.
+            Sweep::Due => {
+                self.sweep_due().await?;
+                self.note_sweep(sweep, self.now()).await?;
+            }
+            Sweep::Reminders => {
+                let planned = self.sweep_reminders_of(&caller.tenant, Takes::Everything).await?;
+                answer["deadlines"] = json!(planned.deadlines);
+                answer["reminders"] = json!(planned.reminders);
+                answer["failed"] = json!(planned.failed);
+                answer["unfinished"] = json!(planned.unfinished);
+            }
+        }
+        Ok(answer)
+    }
+
+    /// When the first reminder of all tenants opens that nobody has planned yet. A clock that is moved by hand passes over the
+    /// runs that would plan nothing.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub async fn next_owed(&self) -> Result<Option<Timestamp>, StoreError> {
+        let (mut first, mut after) = (None::<Timestamp>, None);
+        loop {
+            let (tenants, next) = self.tenants(after).await?;
+            for tenant in &tenants {
+                let owed = self.first_owing(tenant).await?;
+                first = [first, owed].into_iter().flatten().min();
+            }
+            if next.is_none() {
+                return Ok(first);
+            }
+            after = next;
+        }
+    }
+
+    async fn sweep_reminders_of_all(&self) -> Result<PlannedReminders, WorkError> {
+        let watermark = self.next_run_and_margin(&Sweep::Reminders.deployment_cadence(), &TimeZone::UTC);
+        let (mut sum, mut failed, mut after) = (PlannedReminders::default(), None, None);
+        loop {
+            let (tenants, next) = self.tenants(after).await?;
+            for tenant in &tenants {
+                match self.sweep_reminders_of(tenant, Takes::WhatIsBehind).await {
+                    Ok(planned) => add(&mut sum, planned),
+                    Err(error) => {
+                        tracing::warn!(tenant.id = %tenant, error = %error, "reminders are left for the next run");
+                        failed = Some(error);
+                    }
+                }
+            }
+            if next.is_none() {
+                break;
+            }
+            after = next;
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.note_sweep(Sweep::Reminders, watermark).await?;
+        Ok(sum)
+    }
+
+    /// Plans what no schedule of the tenant is for, and what its schedules are for.
+    async fn sweep_reminders_of(
+        &self,
+        tenant: &TenantId,
+        takes: Takes,
+    ) -> Result<PlannedReminders, WorkError> {
+        let mut sum = PlannedReminders::default();
+        let schedules = self.reminder_schedules(tenant).await?;
+        let soon = self.now().checked_add(TAKEN_OVER_BEFORE).unwrap_or(Timestamp::MAX);
+        for (name, stored) in schedules.iter().filter(|(_, stored)| stored.schedule.enabled) {
+            let is_behind = stored.progress.watermark_at.is_none_or(|at| at < soon);
+            if is_behind || takes == Takes::Everything {
+                add(&mut sum, self.run_schedule(tenant, name, stored).await?);
+            }
+        }
+        if let Some(rest) = rest(schedules.iter().map(|(_, stored)| stored)) {
+            let until = self.next_run_and_margin(&Sweep::Reminders.deployment_cadence(), &TimeZone::UTC);
+            add(&mut sum, self.plan_in_turns(tenant, &rest, until).await?);
+        }
+        Ok(sum)
+    }
+
+    async fn run_schedule(
+        &self,
+        tenant: &TenantId,
+        name: &ScheduleName,
+        stored: &StoredSchedule,
+    ) -> Result<PlannedReminders, WorkError> {
+        let (now, zone) = (self.now(), self.zone_of(tenant, &stored.schedule).await?);
+        let until = self.next_run_and_margin(&stored.schedule.cadence, &zone);
+        let planned = self.plan_in_turns(tenant, &lanes_of(stored), until).await?;
+        // What is unfinished is not noted: the next run, or the deployment's own, goes on.
+        if !planned.unfinished {
+            let after = Progress { last_run_at: Some(now), watermark_at: Some(until) };
+            self.note_run(tenant, name, stored.progress, after).await?;
+        }
+        Ok(planned)
+    }
+
+    /// Plans until nothing is left, or too much.
+    async fn plan_in_turns(
+        &self,
+        tenant: &TenantId,
+        lanes: &Lanes,
+        until: Timestamp,
+    ) -> Result<PlannedReminders, WorkError> {
+        let mut sum = PlannedReminders::default();
+        for _ in 0..MOST_TURNS {
+            add(&mut sum, self.plan_reminders(tenant, lanes, until).await?);
+            if !std::mem::take(&mut sum.unfinished) {
+                return Ok(sum);
+            }
+        }
+        sum.unfinished = true;
+        tracing::warn!(
+            tenant.id = %tenant, sweep.unfinished = true, deadlines = sum.deadlines,
+            "more reminders are due than one run plans; the next goes on"
+        );
+        Ok(sum)
+    }
+
+    async fn reminder_schedules(
+        &self,
+        tenant: &TenantId,
+    ) -> Result<Vec<(ScheduleName, StoredSchedule)>, WorkError> {
+        let mut schedules = self.schedules_of(tenant).await?;
+        schedules.retain(|(_, stored)| stored.schedule.sweep == Sweep::Reminders);
+        Ok(schedules)
+    }
+
+    fn next_run_and_margin(&self, cadence: &Cadence, zone: &TimeZone) -> Timestamp {
+        let now = self.now();
+        let next = cadence.next_runs(zone, now, 1).first().copied().unwrap_or(now);
+        next.checked_add(MARGIN).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// Which of a tenant's schedules a run takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// Those that should have run.
+    WhatIsBehind,
+    /// All that are enabled.
+    Everything,
+}
+
+fn add(sum: &mut PlannedReminders, planned: PlannedReminders) {
+    sum.deadlines += planned.deadlines;
+    sum.reminders += planned.reminders;
+    sum.failed += planned.failed;
+    sum.unfinished |= planned.unfinished;
+}
+
+fn lanes_of(stored: &StoredSchedule) -> Lanes {
+    match &stored.schedule.classes {
+        None => Lanes::All,
+        Some(classes) => Lanes::These(classes.iter().cloned().collect()),
+    }
+}
+
+/// The lanes that none of these schedules is for, disabled ones too: somebody wants those to stand still. None when every
+/// lane has one.
+fn rest<'a>(schedules: impl Iterator<Item = &'a StoredSchedule>) -> Option<Lanes> {
+    let mut named = BTreeSet::new();
+    for stored in schedules {
+        named.extend(stored.schedule.classes.as_ref()?.iter().cloned());
+    }
+    Some(if named.is_empty() { Lanes::All } else { Lanes::AllBut(named) })
+}
