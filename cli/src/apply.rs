@@ -63,7 +63,9 @@ pub async fn apply(client: &Client, pack: &Pack, dry_run: bool) -> Result<Summar
     Ok(Summary { changes: changes(pack, &applied), dry_run })
 }
 
-fn body(pack: &Pack) -> Value {
+/// A pack as it is posted.
+#[must_use]
+pub fn body(pack: &Pack) -> Value {
     let groups: Vec<Value> =
         pack.groups.iter().map(|g| json!({"name": g.name, "description": g.description})).collect();
     let templates: Map<String, Value> =

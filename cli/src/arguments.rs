@@ -81,6 +81,8 @@ pub enum Command {
     Validate(crate::readiness::Validate),
     /// Show what every template of the packs says, filled from their samples; send them to somebody with --to
     TestTemplates(crate::test_templates::TestTemplates),
+    /// Show who will be told what over the coming days, or what a pack would change
+    Forecast(crate::forecast::Forecast),
     /// Show what runs by the clock, when it ran and when it runs next; run a sweep now
     Schedules(crate::schedules::Schedules),
     /// Show what is stopped; stop sending at once, or let it go again
@@ -316,6 +318,7 @@ mod tests {
             "carillon dead-letters --dry-run",
             "carillon dead-letters --queue letters",
             "carillon dead-letters --id x",
+            "carillon forecast --days 0",
             "carillon schedules --run sweep-everything",
             "carillon switch --stop --go",
             "carillon switch --go --mode drop",

@@ -9,6 +9,7 @@ mod dead_letters;
 mod demo;
 mod dev;
 mod explain;
+mod forecast;
 mod groups;
 mod headline;
 mod health;

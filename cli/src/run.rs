@@ -7,7 +7,7 @@ use crate::arguments::{Apply, Arguments, Command, Connection};
 use crate::client::Client;
 use crate::outcome::{Done, Failure};
 use crate::{
-    apply, bootstrap, dead_letters, demo, dev, explain, groups, health, keys, log, pack, prove, readiness,
+    apply, bootstrap, dead_letters, demo, dev, explain, forecast, groups, health, keys, log, pack, prove, readiness,
     recipients, retry, schedules, send, stats, switch, templates, test_templates,
 };
 
@@ -36,6 +36,7 @@ pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
         Command::Ready(wanted) => readiness::ready(&keyed(&connection)?, &wanted).await,
         Command::Validate(wanted) => readiness::validate(&keyed(&connection)?, &wanted).await,
         Command::TestTemplates(wanted) => test_templates::test_templates(&keyed(&connection)?, &wanted).await,
+        Command::Forecast(wanted) => forecast::forecast(&keyed(&connection)?, &wanted).await,
         Command::Schedules(wanted) => schedules::schedules(&keyed(&connection)?, &wanted).await,
         Command::Switch(wanted) => switch::switch(&keyed(&connection)?, &wanted).await,
         Command::Keys(keys) => keys::keys(&keyed(&connection)?, &keys).await,

@@ -26,6 +26,8 @@ EMAIL = "ada@example.com"
 SENDER = "notify@example.com"
 # A debug binary's first invocation, three queues behind each other, on a busy machine.
 ARRIVES_WITHIN_S = 60
+# The minute that has begun when a schedule of every minute is put, the next one, and a first invocation.
+FIRES_WITHIN_S = 150
 
 TEMPLATE = {"locales": {"en": {
     "whatsapp": {"template": {"name": "order_created", "language": "en",
@@ -176,6 +178,23 @@ class SendPath(unittest.TestCase):
 
         self.assertEqual(job["state"], "done", job)
         self.assertGreaterEqual(job["result"]["unchanged"], 1100)
+
+    def test_a_schedule_of_a_tenant_starts_its_sweep(self):
+        path = "/v1/system/schedules/often"
+        for cadence in ("30m", "1m"):
+            put = self.must("PUT", path, {"sweep": "sweep-reminders", "cadence": cadence})
+            self.assertEqual(put["cadence"], cadence)
+
+        ran = until(self.ran, FIRES_WITHIN_S, "the schedule fires")
+
+        self.assertIsNone(ran["fault"], ran)
+        self.assertEqual(self.must("POST", "/v1/system/sweeps/sweep-due/run")["sweep"], "sweep-due")
+        headers = {"authorization": f"Bearer {self.demo['admin_key']}"}
+        self.assertEqual(http("DELETE", self.cloud.api_url + path, headers=headers)[0], 204)
+
+    def ran(self):
+        items = self.must("GET", "/v1/system/schedules", key="api_key")["items"]
+        return next((item for item in items if item["name"] == "often" and item["last_run_at"]), None)
 
     def ended(self, job_id):
         job = self.must("GET", f"/v1/jobs/{job_id}", key="api_key")

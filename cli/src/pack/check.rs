@@ -65,6 +65,9 @@ fn manifest(pack: &Pack, folder: &Path, faults: &mut Vec<PackFault>) {
     if !carillon_domain::template::is_locale(&pack.default_locale) {
         fault("/default_locale", "is not a locale; write it like en or pt-BR".to_owned());
     }
+    for found in pack.settings.quiet_hours.iter().flat_map(carillon_domain::QuietHours::faults) {
+        fault(&format!("/settings/quiet_hours{}", found.pointer), found.detail);
+    }
     if let Some(reminder) = &pack.settings.window_reminder {
         for found in reminder.faults() {
             fault(&format!("/settings/window_reminder{}", found.pointer), found.detail);

@@ -6,6 +6,7 @@ mod channels;
 pub mod config;
 mod dead_letters;
 mod deliveries;
+mod forecast;
 mod funds;
 mod keys;
 mod packs;
@@ -36,6 +37,8 @@ pub const CALLS: &[Call] = &[
         .querying(&["tenant", "limit", "cursor"]),
     Call::keyed(Delete, "/v1/keys/{key}", Manage, |p, r| Box::pin(keys::delete(p, r))).querying(&["tenant"]),
     Call::keyed(Put, "/v1/packs/{pack}", Manage, |p, r| Box::pin(packs::put(p, r))).querying(&["dry_run"]),
+    Call::keyed(Get, "/v1/system/forecast", Read, |p, r| Box::pin(forecast::get(p, r))).querying(&["days"]),
+    Call::keyed(Post, "/v1/system/forecast", Manage, |p, r| Box::pin(forecast::compare(p, r))),
     Call::keyed(Get, "/v1/system/schedules", Read, |p, r| Box::pin(schedules::list(p, r))),
     Call::keyed(Put, "/v1/system/schedules/{schedule}", Manage, |p, r| Box::pin(schedules::put(p, r))),
     Call::keyed(Delete, "/v1/system/schedules/{schedule}", Manage, |p, r| {

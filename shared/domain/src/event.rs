@@ -1,5 +1,7 @@
 //! An event: a fact that a producer posted, in CloudEvents' words. Parsed at the edge; once accepted it never changes.
 
+pub(crate) mod json_text;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -7,9 +9,9 @@ use jiff::fmt::serde::timestamp::millisecond::required as ms;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::deadline::DeadlineMark;
 use crate::escalation::Escalates;
 use crate::ids::{EventId, EventType, GroupName, RecipientId, TemplateName};
-use crate::deadline::DeadlineMark;
 use crate::parse;
 use crate::problem::FieldError;
 use crate::recipient::Recipient;
@@ -304,27 +306,6 @@ pub struct Event {
     /// Which message of which deadline it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reminder: Option<ReminderOf>,
-}
-
-/// A value as JSON text inside another.
-pub(crate) mod json_text {
-    use serde::de::DeserializeOwned;
-    use serde::ser::Error as _;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(crate) fn serialize<T: Serialize, S: Serializer>(
-        value: &T,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&serde_json::to_string(value).map_err(S::Error::custom)?)
-    }
-
-    pub(crate) fn deserialize<'de, T: DeserializeOwned, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<T, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        serde_json::from_str(&text).map_err(serde::de::Error::custom)
-    }
 }
 
 /// The value at a path such as `data.customer_id`, as text.

@@ -1,14 +1,18 @@
 //! Identifiers as types, so that a recipient's id cannot stand where an event's is wanted. Each is checked when it
 //! enters; `#` and control characters are refused everywhere because `#` separates the parts of a storage key.
 
+mod base32;
+
 use std::fmt;
 
-use data_encoding::{BASE32_NOPAD, Encoding, HEXLOWER};
+use data_encoding::{Encoding, HEXLOWER};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::channel::Channel;
+
+pub(crate) use base32::{base32_id, base32_lower, is_base32_lower, random_id};
 
 /// Why a text is not an identifier; reads as the end of a sentence ("the group name ...").
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,74 +142,6 @@ impl Lane {
         Self("overdue".to_owned())
     }
 }
-
-/// RFC 4648 base32 in lower case: the alphabet of every id that Carillon makes itself, safe in URLs, SES tags and keys.
-pub(crate) fn base32_lower(bytes: &[u8]) -> String {
-    BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
-}
-
-pub(crate) fn is_base32_lower(text: &str, length: usize) -> bool {
-    text.len() == length && text.bytes().all(|b| b.is_ascii_lowercase() || (b'2'..=b'7').contains(&b))
-}
-
-/// An id of base32 characters: the type, how it is read and how it is written.
-macro_rules! base32_id {
-    ($(#[$doc:meta])* $name:ident, $length:literal, $what:literal) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The id as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = $crate::ids::InvalidId;
-
-            fn try_from(text: String) -> Result<Self, $crate::ids::InvalidId> {
-                if $crate::ids::is_base32_lower(&text, $length) {
-                    return Ok(Self(text));
-                }
-                let rule = concat!("must be ", $what, ": ", $length, " characters of a-z and 2-7");
-                Err($crate::ids::InvalidId::rule(rule))
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.0
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    };
-}
-
-/// An id of 128 bits that can be random.
-macro_rules! random_id {
-    ($(#[$doc:meta])* $name:ident, $what:literal) => {
-        $crate::ids::base32_id!($(#[$doc])* $name, 26, $what);
-
-        impl $name {
-            /// An id that nobody has; the caller brings 128 random bits.
-            #[must_use]
-            pub fn from_random(bits: [u8; 16]) -> Self {
-                Self($crate::ids::base32_lower(&bits))
-            }
-        }
-    };
-}
-
-pub(crate) use {base32_id, random_id};
 
 random_id!(
     /// 26 base32 characters. Derived from tenant and idempotency key when there is one, so that a repeated post finds its

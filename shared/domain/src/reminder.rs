@@ -372,3 +372,90 @@ pub fn zone_of(theirs: Option<&str>, tenants: &str) -> TimeZone {
     let known = |name: &str| TimeZone::get(name).ok();
     theirs.and_then(known).or_else(|| known(tenants)).unwrap_or(TimeZone::UTC)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn policy(more: serde_json::Value) -> ReminderPolicy {
+        let one = |kind: &str, offset: &str| json!({"kind": kind, "offset": offset, "template": "t", "channels": ["email"]});
+        let mut weekly = one("late", "+72h");
+        weekly["repeat"] = json!("weekly");
+        let mut day = one("day", "day -1 at 08:00");
+        day["class"] = json!(["long"]);
+        let mut policy = json!({"reminders": [one("late", "+0h"), weekly, day, one("soon", "-2h")]});
+        policy.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        crate::parse::from_value(policy).unwrap()
+    }
+
+    /// R26: short up to a day, medium up to a week, long beyond, unless the policy has classes of its own.
+    #[test]
+    fn the_class_is_the_shortest_that_the_duration_fits() {
+        let starts_at = at("2026-11-20T09:00:00Z");
+        let own = json!({"classes": {"hours": {"up_to_s": 7200}, "rest": {"up_to_s": 9000}}});
+        for (more, seconds, class) in [
+            (json!({}), 0, "short"),
+            (json!({}), 86_400, "short"),
+            (json!({}), 86_401, "medium"),
+            (json!({}), 604_800, "medium"),
+            (json!({}), 604_801, "long"),
+            (own.clone(), 7_200, "hours"),
+            (own.clone(), 7_201, "rest"),
+            (own, 90_000, "rest"),
+        ] {
+            let due_at = starts_at + SignedDuration::from_secs(seconds);
+            assert_eq!(policy(more).class_of(starts_at, due_at).unwrap().as_str(), class, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn what_is_owed_comes_in_order_in_its_lane_and_only_after_the_call() {
+        let policy = policy(json!({}));
+        let (long, due_at) = ("long".parse().unwrap(), at("2026-11-20T16:00:00Z"));
+        let walk = |owed_from: &str| {
+            let (owed_from, mut after, mut found) = (at(owed_from), Timestamp::MIN, Vec::new());
+            for _ in 0..5 {
+                for owed in policy.next_owed(&long, due_at, owed_from, after) {
+                    after = owed.bounds.opens_at;
+                    let lane = owed.as_next(&long, due_at).lane;
+                    found.push(format!("{} {} {lane}", owed.reminder.kind, owed.week));
+                }
+            }
+            found
+        };
+        assert_eq!(
+            walk("2026-11-18T00:00:00Z"),
+            ["day 0 long", "soon 0 long", "late 0 overdue", "late 0 overdue", "late 1 overdue"]
+        );
+        assert_eq!(walk("2026-11-20T16:00:00Z")[..2], ["late 0 overdue", "late 1 overdue"]);
+        assert_eq!(walk("2027-11-20T16:00:00Z")[0], "late 52 overdue");
+    }
+
+    #[test]
+    fn what_reminds_of_a_deadline_is_of_no_use_after_it() {
+        let of = |expires_after_s: Option<u32>| ReminderOf {
+            deadline: "d".parse().unwrap(),
+            edition: 0,
+            due_at: at("2026-11-20T16:00:00Z"),
+            kind: "k".parse().unwrap(),
+            offset: None,
+            week: 0,
+            owed_from: at("2026-11-20T09:00:00Z"),
+            expires_after_s,
+        };
+        for (expires_after_s, due, expires_at) in [
+            (None, "2026-11-20T14:00:00Z", "2026-11-20T16:00:00Z"),
+            (Some(60), "2026-11-20T14:00:00Z", "2026-11-20T14:01:00Z"),
+            (Some(99_999), "2026-11-20T14:00:00Z", "2026-11-20T16:00:00Z"),
+            (None, "2026-11-20T16:00:00Z", "2026-11-23T16:00:00Z"),
+            (Some(60), "2026-11-21T16:00:00Z", "2026-11-21T16:01:00Z"),
+        ] {
+            assert_eq!(of(expires_after_s).expires_at(at(due)), at(expires_at), "{due} {expires_after_s:?}");
+        }
+    }
+}

@@ -8,7 +8,7 @@ use carillon_domain::parse::from_value;
 use carillon_domain::problem::pointer_part;
 use carillon_domain::window::WindowReminder;
 use carillon_domain::{
-    EventType, FieldError, GroupName, PackName, PolicyName, Problem, ReminderPolicy, Route, Schedule, ScheduleName, Template, TemplateName, TenantId,
+    EventType, FieldError, GroupName, PackName, PolicyName, Problem, QuietHours, ReminderPolicy, Route, Schedule, ScheduleName, Template, TemplateName, TenantId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -50,6 +50,9 @@ pub struct PackSettings {
     /// Who is told before a WhatsApp window closes, by which event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_reminder: Option<WindowReminder>,
+    /// When those who said nothing are not to be disturbed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet_hours: Option<QuietHours>,
 }
 
 /// A group of a pack; its members are the tenant's own.
@@ -144,6 +147,8 @@ impl Pipeline {
         }
         let reminder = settings.window_reminder.iter().flat_map(WindowReminder::faults);
         faults.extend(reminder.map(|fault| fault.under("/settings/window_reminder")));
+        let quiet = settings.quiet_hours.iter().flat_map(QuietHours::faults);
+        faults.extend(quiet.map(|fault| fault.under("/settings/quiet_hours")));
         let policies = self.checked_policies(tenant, reminder_policies, &templates, &named, &mut faults).await?;
         let schedules: BTreeMap<ScheduleName, Schedule> = each_read("/schedules", schedules, &mut faults);
         for (name, schedule) in &schedules {
@@ -189,6 +194,13 @@ impl Pipeline {
                 Some(there) => changed(&json!(there), &json!(wanted), "/settings/window_reminder"),
             };
             settings.push(("window_reminder".to_owned(), change));
+        }
+        if let Some(wanted) = &pack.settings.quiet_hours {
+            let change = match &self.settings(tenant).await?.preferences.quiet_hours {
+                None => Change::Create,
+                Some(there) => changed(&json!(there), &json!(wanted), "/settings/quiet_hours"),
+            };
+            settings.push(("quiet_hours".to_owned(), change));
         }
         for (name, wanted) in &pack.policies {
             let at = format!("/reminder_policies/{}", pointer_part(name.as_str()));
@@ -278,7 +290,9 @@ impl Pipeline {
         }
         if settings.iter().any(|(_, change)| is_needed(change)) {
             let mut wanted = Settings::clone(&*self.settings(tenant).await?);
-            wanted.window_reminder.clone_from(&pack.settings.window_reminder);
+            let PackSettings { window_reminder, quiet_hours } = pack.settings.clone();
+            wanted.window_reminder = window_reminder.or(wanted.window_reminder);
+            wanted.preferences.quiet_hours = quiet_hours.or(wanted.preferences.quiet_hours);
             self.put_settings(tenant, &wanted).await?;
         }
         for ((name, schedule), _) in

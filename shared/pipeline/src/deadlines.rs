@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::context::Pipeline;
-use crate::remind::said_of;
+use crate::reminder_events::said_of;
 use crate::store::deadlines::SavedDeadline;
 use crate::store::reminder_policies::CurrentPolicy;
 

@@ -34,7 +34,8 @@ pub(crate) enum Gathered {
 /// What stands for what a digest is about.
 fn group_of(event: &Event, rule: &DigestRule, delivery: &Delivery) -> Option<String> {
     let value = event.text_at(&rule.key)?;
-    let about = serde_json::to_string(&(event.input.event_type.as_str(), delivery.channel.as_str(), value)).ok()?;
+    let about =
+        serde_json::to_string(&(event.input.event_type.as_str(), delivery.channel.as_str(), value)).ok()?;
     Some(sha256_hex(&about)[..24].to_owned())
 }
 
@@ -90,12 +91,11 @@ impl Pipeline {
         let person = delivery.id.recipient();
         let mut closed = Vec::new();
         for number in 0.. {
-            let events = match self.digest_closing(tenant, person, mark, number).await? {
-                Some(events) => events,
-                None => {
-                    let events = self.still_open(tenant, delivery, mark, &closed).await?;
-                    self.put_digest_closing(tenant, person, mark, number, events).await?
-                }
+            let events = if let Some(events) = self.digest_closing(tenant, person, mark, number).await? {
+                events
+            } else {
+                let events = self.still_open(tenant, delivery, mark, &closed).await?;
+                self.put_digest_closing(tenant, person, mark, number, events).await?
             };
             if let Some(at) = events.iter().position(|id| *id == delivery.event_id) {
                 return self.carrier(tenant, delivery, &events, at, number).await;
@@ -119,9 +119,8 @@ impl Pipeline {
         while open.len() < MOST_CARRIED {
             let (members, next) = self.digest_members(tenant, person, mark, after).await?;
             let members = members.into_iter().filter(|id| !closed.contains(id));
-            let ids: Vec<DeliveryId> = members
-                .map(|event| DeliveryId::new(person.clone(), event, delivery.id.channel()))
-                .collect();
+            let ids: Vec<DeliveryId> =
+                members.map(|event| DeliveryId::new(person.clone(), event, delivery.id.channel())).collect();
             let waiting = self.deliveries(tenant, &ids).await?;
             for waiting in waiting.into_iter().filter(|d| waits_for(d, mark)) {
                 // An event that joined twice, because its fan-out came again, is told once.
@@ -167,10 +166,8 @@ impl Pipeline {
                 _ => {}
             }
         }
-        let carried = Carried {
-            closing: number,
-            events: u32::try_from(events.len() - at).unwrap_or(u32::MAX),
-        };
+        let carried =
+            Carried { closing: number, events: u32::try_from(events.len() - at).unwrap_or(u32::MAX) };
         let after = self.deliveries(tenant, &others(&events[at + 1..])).await?;
         let expires_at = after.iter().map(|d| d.expires_at).fold(delivery.expires_at, Timestamp::max);
         Ok(Gathered::Carries { carried, expires_at })
@@ -183,7 +180,8 @@ impl Pipeline {
         delivery: &Delivery,
     ) -> Result<Vec<EventId>, StoreError> {
         let own = || vec![delivery.event_id.clone()];
-        let Some((mark, carried)) = delivery.digest.as_ref().and_then(|mark| Some((mark, mark.carries?))) else {
+        let Some((mark, carried)) = delivery.digest.as_ref().and_then(|mark| Some((mark, mark.carries?)))
+        else {
             return Ok(own());
         };
         let person = delivery.id.recipient();

@@ -28,7 +28,8 @@ impl Pipeline {
         let Some(route) = route.filter(|route| begins && !route.escalation.is_empty()) else { return Ok(()) };
         for (number, step) in (1..).zip(&route.escalation) {
             let at = plus(event.first_due_at(), SignedDuration::from_secs(step.after_s.into()));
-            let step = Step { at, audience: step.audience.clone(), taken_at: None, stopped_at: None };
+            let step =
+                Step { at, audience: step.audience.clone(), taken_at: None, told: false, stopped_at: None };
             self.put_step(tenant, &event.id, number, &step).await?;
         }
         // Whoever acknowledged or cancelled before they were there has not seen them.
@@ -45,16 +46,22 @@ impl Pipeline {
         id: &EventId,
         number: u32,
     ) -> Result<Swept, WorkError> {
-        if self.step(tenant, id, number).await?.is_none_or(|step| step.at > self.now()) {
+        let due = |step: &Step| step.at <= self.now() && !step.told && step.stopped_at.is_none();
+        // The index may lag behind.
+        if !self.step(tenant, id, number).await?.is_some_and(|step| due(&step)) {
             return Ok(Swept::default());
         }
         if let Some(reason) = self.over_because(tenant, id).await? {
             // Whoever noted it has not come so far as to stop the steps.
             self.stop_steps(tenant, id, reason).await?;
         }
-        let (taken, event) = (self.take_step(tenant, id, number).await?, self.event(tenant, id).await?);
-        let (Some(Step { taken_at: Some(taken_at), audience, .. }), Some(event)) = (taken, event) else {
-            self.put_step_done(tenant, id, number).await?;
+        let taken = self.take_step(tenant, id, number).await?;
+        let Some(Step { taken_at: Some(taken_at), audience, .. }) = taken else {
+            return Ok(Swept { ended: 1, ..Swept::default() });
+        };
+        let Some(event) = self.event(tenant, id).await? else {
+            // Whoever removed the event has nothing more to tell.
+            self.put_step_told(tenant, id, number).await?;
             return Ok(Swept { ended: 1, ..Swept::default() });
         };
         let escalates = Escalates { event_id: id.clone(), step: number, audience };
@@ -66,7 +73,7 @@ impl Pipeline {
         self.put_event(tenant, &told).await?;
         let work = EventWork { tenant: tenant.clone(), event_id: told.id.clone(), part: None };
         self.queues.send(Queue::Events, vec![work.message(priority)]).await?;
-        self.put_step_done(tenant, id, number).await?;
+        self.put_step_told(tenant, id, number).await?;
         tracing::info!(tenant.id = %tenant, event.id = %id, step = number, escalation.event.id = %told.id, "escalated");
         Ok(Swept { queued: 1, ..Swept::default() })
     }

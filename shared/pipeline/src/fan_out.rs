@@ -43,6 +43,9 @@ impl Pipeline {
         let Some(event) = self.event(tenant, &work.event_id).await? else {
             return Err(WorkError::Unreadable(format!("there is no event {}", work.event_id)));
         };
+        // What was read above may be a moment old; of an escalation nothing is told after an acknowledgement.
+        let cancelled =
+            cancelled || (event.escalates.is_some() && self.taken_back(tenant, &event.id).await?.is_some());
         let route = self.route(tenant, &event.input.event_type).await?;
         if let Some(part) = &work.part {
             let route = route.as_deref();
@@ -206,10 +209,22 @@ impl Pipeline {
             };
             let (person, preferences) = (&person.recipient, &person.preferences);
             let Some(event) = forms.form_for(event, person) else { continue };
-            let terms = Terms { event, expires_at: event.input.expires_at.unwrap_or(terms.expires_at), ..terms.clone() };
+            let terms = Terms {
+                event,
+                expires_at: event.input.expires_at.unwrap_or(terms.expires_at),
+                ..terms.clone()
+            };
             let acknowledge_url = &self.acknowledge_url(tenant, event, key);
-            let reader =
-                Reader { id, key, person, preferences, suppressed, told_before, window_open, acknowledge_url };
+            let reader = Reader {
+                id,
+                key,
+                person,
+                preferences,
+                suppressed,
+                told_before,
+                window_open,
+                acknowledge_url,
+            };
             planning.planned.extend(plan::plan(&terms, self.renderer.as_ref(), &reader, now));
         }
         Ok(planning)

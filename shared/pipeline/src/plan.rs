@@ -4,22 +4,21 @@
 use carillon_domain::preferences::Kind;
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Attempt, Category, Channel, ChannelChoice, Cost, Delivery, DeliveryId, DigestRule, Event, Fallback,
-    Form, HeldReason, KeyKind, LocaleParts, Preferences, Priority, Reason, Recipient, RecipientId, RecipientKey,
-    Rendered, Route, SendWindow, State, SwitchMode, TemplateVersion, Tenant, Timestamp,
+    Address, Attempt, Category, Channel, ChannelChoice, Cost, Delivery, DeliveryId, DigestRule, Event,
+    Fallback, HeldReason, KeyKind, LocaleParts, Preferences, Priority, Reason, Recipient, RecipientId,
+    RecipientKey, Rendered, Route, SendWindow, State, TemplateVersion, Tenant, Timestamp,
 };
 use jiff::SignedDuration;
 use serde_json::Value;
 
+use crate::begin::{Ended, begin};
 use crate::consent::objection;
-use crate::cost;
 use crate::deliver::plus;
 use crate::funds::Funds;
 use crate::ports::{RenderJob, Renderer};
 use crate::store::switches::Switches;
-use crate::switches::LOOK_AGAIN_AT_SWITCH;
 use crate::variables;
-use crate::waits::{self, Waits};
+use crate::waits;
 
 /// How long after it is due a message is still worth sending, where neither event nor route says it.
 const EXPIRES_AFTER: SignedDuration = SignedDuration::from_hours(72);
@@ -164,50 +163,12 @@ pub fn plan(terms: &Terms<'_>, renderer: &dyn Renderer, reader: &Reader<'_>, now
     let unwanted = unwanted(terms, renderer, reader, &context);
     let first_wait = waits::first_wait(terms, reader, now);
     let one = |channel: Channel| -> Planned {
-        let mut delivery = first_form(terms, reader, channel, locale, now);
+        let delivery = first_form(terms, reader, channel, locale, now);
         let decision = match &unwanted {
             Some(reason) => Err((State::Skipped(reason.clone()), None)),
             None => decide(terms, renderer, reader, channel, locale, &context),
         };
-        let cost = decision.as_ref().ok().and_then(|(to, message)| cost::expected(&delivery, to, message, now));
-        match decision {
-            Ok(_) | Err((State::Held(_), _)) if terms.event.key_kind == KeyKind::Test => {
-                delivery.state = State::Skipped(PlainReason::TestKey.into());
-                Planned { delivery, send: None, later: None, cost: None }
-            }
-            Ok((_, message)) if let Some(waits) = waits::scheduled(terms, now) => {
-                waits.hold(&mut delivery);
-                Planned { delivery, send: None, later: Some(message), cost }
-            }
-            Ok(_) if now >= terms.expires_at => {
-                delivery.state = State::Expired(PlainReason::PastExpiry.into());
-                Planned { delivery, send: None, later: None, cost: None }
-            }
-            Ok(send) => {
-                if let Some(mode) = terms.switches.stop((&delivery).into()) {
-                    stop(&mut delivery, mode, now);
-                    return Planned { delivery, send: None, later: None, cost };
-                }
-                if let Some(reason) = terms.funds.hold((&delivery).into()) {
-                    Waits { reason, until: Some(plus(now, LOOK_AGAIN_AT_SWITCH)) }.hold(&mut delivery);
-                    return Planned { delivery, send: None, later: None, cost };
-                }
-                if let Some(waits) = first_wait {
-                    waits.hold(&mut delivery);
-                    return Planned { delivery, send: None, later: Some(send.1), cost };
-                }
-                if channel == Channel::InApp {
-                    delivery.state = State::Delivered;
-                }
-                delivery.form = Form::of(&send.1);
-                Planned { delivery, send: Some(send), later: None, cost }
-            }
-            Err((state, note)) => {
-                delivery.state = state;
-                delivery.note = note;
-                Planned { delivery, send: None, later: None, cost: None }
-            }
-        }
+        begin(terms, first_wait, delivery, decision, now)
     };
     let first_of = |channels: &[Channel]| -> Vec<Planned> {
         let mut tried: Vec<Planned> = Vec::new();
@@ -259,17 +220,6 @@ fn waits_for_window(delivery: &Delivery) -> bool {
     delivery.state == State::Held(HeldReason::WindowClosed)
 }
 
-/// Keeps back what a kill switch stops.
-fn stop(delivery: &mut Delivery, mode: SwitchMode, now: Timestamp) {
-    match mode {
-        SwitchMode::Hold => {
-            delivery.state = State::Held(HeldReason::SwitchedOff);
-            delivery.held_until = Some(plus(now, LOOK_AGAIN_AT_SWITCH));
-        }
-        SwitchMode::Drop => delivery.state = State::Skipped(PlainReason::SwitchedOff.into()),
-    }
-}
-
 /// Another channel says it: nobody waits for the recipient to write first.
 fn wait_for_no_window(planned: &mut [Planned]) {
     for one in planned.iter_mut().filter(|one| waits_for_window(&one.delivery)) {
@@ -303,8 +253,6 @@ fn unwanted(
         Ok(false) | Err(_) => Some(PlainReason::NoCondition.into()),
     }
 }
-
-type Ended = (State, Option<String>);
 
 fn decide(
     terms: &Terms<'_>,

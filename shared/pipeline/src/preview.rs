@@ -31,7 +31,16 @@ impl Pipeline {
         // A test key sees what a live one would send: nothing leaves in a preview.
         let key_kind = if caller.key_kind == KeyKind::Test { KeyKind::Live } else { caller.key_kind };
         let accepted_at = self.now();
-        let event = Event { id, accepted_at, body_sha256: String::new(), input, extensions, key_kind, escalates: None, reminder: None };
+        let event = Event {
+            id,
+            accepted_at,
+            body_sha256: String::new(),
+            input,
+            extensions,
+            key_kind,
+            escalates: None,
+            reminder: None,
+        };
         let route = self.route(tenant, &event.input.event_type).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
         let ids = self.some_addressed(tenant, &addressed, SHOWN).await?;
@@ -184,5 +193,14 @@ fn sample_event(
     )?;
     let id = EventId::from_idempotency_key(tenant, "preview");
     let extensions = std::collections::BTreeMap::new();
-    Ok(Event { id, accepted_at: now, body_sha256: String::new(), input, extensions, key_kind: KeyKind::Live, escalates: None, reminder: None })
+    Ok(Event {
+        id,
+        accepted_at: now,
+        body_sha256: String::new(),
+        input,
+        extensions,
+        key_kind: KeyKind::Live,
+        escalates: None,
+        reminder: None,
+    })
 }

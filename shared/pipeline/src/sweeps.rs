@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use carillon_domain::{Cadence, Lanes, Principal, Problem, ScheduleName, Sweep, TenantId, Timestamp};
+use carillon_domain::{Cadence, Lane, Lanes, Principal, Problem, ScheduleName, Sweep, TenantId, Timestamp};
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -89,6 +89,20 @@ impl Pipeline {
             }
         }
         Ok(answer)
+    }
+
+    /// The lanes that nobody plans, because each schedule that names them is disabled.
+    ///
+    /// # Errors
+    /// When the store cannot be reached.
+    pub(crate) async fn disabled_lanes(&self, tenant: &TenantId) -> Result<BTreeSet<Lane>, WorkError> {
+        let schedules = self.reminder_schedules(tenant).await?;
+        let takes = |lane: &Lane, enabled: bool| {
+            let mut named = schedules.iter().filter(|(_, stored)| lanes_of(stored).takes(lane));
+            named.any(|(_, stored)| stored.schedule.enabled == enabled)
+        };
+        let lanes = self.lanes(tenant).await?;
+        Ok(lanes.into_iter().filter(|lane| takes(lane, false) && !takes(lane, true)).collect())
     }
 
     /// When the first reminder of all tenants opens that nobody has planned yet. A clock that is moved by hand passes over the

@@ -181,7 +181,9 @@ impl Pipeline {
             return Ok(Onward::Goes);
         }
         let route = self.route(tenant, &before.event_type).await?;
-        let Some(rule) = route.as_ref().and_then(|route| route.digest.as_ref()) else { return Ok(Onward::Goes) };
+        let Some(rule) = route.as_ref().and_then(|route| route.digest.as_ref()) else {
+            return Ok(Onward::Goes);
+        };
         let Some(event) = self.event(tenant, &before.event_id).await? else { return Ok(Onward::Goes) };
         if event.direct().is_some() {
             return Ok(Onward::Goes);

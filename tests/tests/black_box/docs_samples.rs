@@ -12,7 +12,8 @@ use carillon_tests::Dev;
 use carillon_tests::load::carillon;
 
 /// The pages whose samples are run.
-const PAGES: &[&str] = &["docs/api.md", "docs/migrating.md", "docs/operations.md", "docs/quick-start.md"];
+const PAGES: &[&str] =
+    &["docs/api.md", "docs/inbox.md", "docs/migrating.md", "docs/operations.md", "docs/quick-start.md"];
 
 /// Pages that name tests as `file::function`.
 const NAMING: &[&str] = &["docs/aws-fidelity.md", "docs/guarantees.md", "docs/security.md"];
@@ -197,6 +198,12 @@ fn fits(wanted: &str, line: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_samples_of_the_api_run() {
     hold("docs/api.md").await;
+}
+
+/// E28: the feed in an app.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_samples_of_the_feed_run() {
+    hold("docs/inbox.md").await;
 }
 
 /// H54: from each of the old systems, and an export of Amazon Pinpoint.

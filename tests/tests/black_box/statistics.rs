@@ -48,7 +48,7 @@ fn counted(stats: &Value) -> BTreeMap<(String, String), i64> {
         .collect()
 }
 
-/// E21: the counters are equal to a recount, with failures, skipped ones and retries among them.
+/// E21, I23: the counters are equal to a recount, with failures, skipped ones and retries among them.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_numbers_are_equal_to_a_recount_e21() {
     let dev = Dev::virtual_time().await;

@@ -202,7 +202,6 @@ fn night() -> Value {
     json!({"quiet_hours": {"from": "22:00", "to": "07:00"}})
 }
 
-/// R31: quiet hours are among what a recipient prefers, and why nothing is sent is said.
 #[tokio::test(flavor = "multi_thread")]
 async fn quiet_hours_hold_every_channel_until_they_end_in_the_readers_zone() {
     let dev = dev_with(&json!({})).await;

@@ -67,7 +67,12 @@ fn place(tenant: &TenantId, id: &str, at: Timestamp, work: &str) -> [(String, Va
 }
 
 /// The place of a step of an event's escalation.
-pub(super) fn step_place(tenant: &TenantId, event: &EventId, number: u32, at: Timestamp) -> [(String, Value); 2] {
+pub(super) fn step_place(
+    tenant: &TenantId,
+    event: &EventId,
+    number: u32,
+    at: Timestamp,
+) -> [(String, Value); 2] {
     place(tenant, event.as_str(), at, &format!("{STEP}:{event}:{number}"))
 }
 

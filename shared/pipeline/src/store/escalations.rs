@@ -23,6 +23,9 @@ pub(crate) struct Step {
     /// When it was taken.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
     pub(crate) taken_at: Option<Timestamp>,
+    /// Its event is stored and queued.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) told: bool,
     /// When it was stopped.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
     pub(crate) stopped_at: Option<Timestamp>,
@@ -99,7 +102,7 @@ impl Pipeline {
         }
     }
 
-    /// Takes a step, if nobody has taken or stopped it. It stays due until [`Pipeline::put_step_done`]. Answers the step
+    /// Takes a step, if nobody has taken or stopped it. It stays due until [`Pipeline::put_step_told`]. Answers the step
     /// as it is.
     pub(crate) async fn take_step(
         &self,
@@ -143,8 +146,8 @@ impl Pipeline {
         }
     }
 
-    /// Records that nothing is left to do for a step.
-    pub(crate) async fn put_step_done(
+    /// Records that the event of a step is stored and queued.
+    pub(crate) async fn put_step_told(
         &self,
         tenant: &TenantId,
         event: &EventId,
@@ -153,7 +156,7 @@ impl Pipeline {
         let (pk, sk) = Index::Attention.attributes();
         let write = Write::Update {
             key: keys::event_step(tenant, event, number),
-            set: Vec::new(),
+            set: vec![("told".to_owned(), true.into())],
             add: Vec::new(),
             remove: vec![pk.to_owned(), sk.to_owned()],
             only_if: vec![Check::Present],

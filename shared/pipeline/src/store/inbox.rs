@@ -127,8 +127,8 @@ impl Pipeline {
         delivered.rev = held.rev + 1;
         delivered.receipts.insert(ReceiptKind::Delivered, ReceiptAt(now));
         let moved = change(tenant, held, &delivered)?;
-        let head = self.inbox_head(tenant, held.id.recipient()).await?;
-        let put = self.put_in_feed(tenant, moved, &delivered, message, head.epoch).await?;
+        let epoch = self.inbox_head(tenant, held.id.recipient()).await?.epoch;
+        let put = self.put_in_feed(tenant, moved, &delivered, message, epoch).await?;
         Ok(matches!(put, Put::Done))
     }
 

@@ -2,6 +2,7 @@
 //! exceptions are [`lookups`], which yield a tenant, or keys bound to one.
 
 mod counters;
+mod events;
 mod inbox;
 pub(crate) mod deadlines;
 pub(crate) mod lookups;
@@ -12,6 +13,10 @@ use carillon_domain::{Channel, DeliveryId, EventId, EventType, GroupName, JobId,
 use crate::ports::{Index, Key, Query};
 
 pub(crate) use counters::{COUNTER_SHARDS, bounds, counted_place, counter, counters, credits, tenant_of_delivery};
+pub(crate) use events::{
+    EVENT_SHARDS, deliveries_of, event, event_acknowledged, event_begun, event_cancelled, event_cut, event_part,
+    event_parts, event_plan, event_step, event_strays, spread_deliveries_of, unqueued_event,
+};
 pub(crate) use waits::{
     digest_closing, digest_head, digest_member, digest_member_id, digest_members, throttle,
 };
@@ -242,46 +247,6 @@ pub(crate) fn delivery_id(key: &Key) -> Option<DeliveryId> {
     Some(DeliveryId::new(recipient.try_into().ok()?, event.try_into().ok()?, Channel::from_letter(letter)?))
 }
 
-/// An accepted event; it never changes.
-pub(crate) fn event(tenant: &TenantId, id: &EventId) -> Key {
-    key(format!("T#{tenant}#E#{id}"), "EVENT")
-}
-
-/// What became of an event: there is one once it has been planned.
-pub(crate) fn event_plan(tenant: &TenantId, id: &EventId) -> Key {
-    key(format!("T#{tenant}#E#{id}"), "PLAN")
-}
-
-/// That an event was taken back.
-pub(crate) fn event_cancelled(tenant: &TenantId, id: &EventId) -> Key {
-    key(format!("T#{tenant}#E#{id}"), "CANCELLED")
-}
-
-/// That a run of fan-out has begun with an event.
-pub(crate) fn event_begun(tenant: &TenantId, id: &EventId) -> Key {
-    key(format!("T#{tenant}#E#{id}"), "BEGUN")
-}
-
-/// A note that an event's deliveries are to be looked at again.
-pub(crate) fn event_strays(tenant: &TenantId, id: &EventId) -> Key {
-    key(format!("T#{tenant}#E#{id}"), "STRAYS")
-}
-
-/// A step of an event's escalation, from 1.
-pub(crate) fn event_step(tenant: &TenantId, id: &EventId, number: u32) -> Key {
-    key(format!("T#{tenant}#E#{id}"), format!("STEP#{number:02}"))
-}
-
-/// That an event was acknowledged.
-pub(crate) fn event_acknowledged(tenant: &TenantId, id: &EventId) -> Key {
-    key(format!("T#{tenant}#E#{id}"), "ACKNOWLEDGED")
-}
-
-/// A note that an event is stored and could not be queued.
-pub(crate) fn unqueued_event(tenant: &TenantId, id: &EventId) -> Key {
-    key(format!("T#{tenant}#E#{id}"), "UNQUEUED")
-}
-
 /// A job.
 pub(crate) fn job(tenant: &TenantId, id: &JobId) -> Key {
     key(format!("T#{tenant}#J#{id}"), "JOB")
@@ -344,38 +309,6 @@ pub(crate) fn shard(id: &str, shards: u8) -> u8 {
         _ => 0,
     };
     value % shards
-}
-
-/// The list of an event's deliveries.
-pub(crate) fn deliveries_of(tenant: &TenantId, event: &EventId) -> String {
-    format!("T#{tenant}#E#{event}")
-}
-
-/// How many partitions the list of a large event's deliveries has: 16,000 writes a second.
-pub(crate) const EVENT_SHARDS: u8 = 16;
-
-/// One partition of the list of a large event's deliveries.
-pub(crate) fn spread_deliveries_of(tenant: &TenantId, event: &EventId, shard: u8) -> String {
-    format!("T#{tenant}#E#{event}#{shard}")
-}
-
-/// That a large event's audience was cut into parts.
-pub(crate) fn event_cut(tenant: &TenantId, id: &EventId) -> Key {
-    key(format!("T#{tenant}#E#{id}"), "CUT")
-}
-
-/// That a part of a cutting is done.
-pub(crate) fn event_part(tenant: &TenantId, id: &EventId, cutting: &str, number: u32) -> Key {
-    key(format!("T#{tenant}#E#{id}"), format!("PART#{cutting}#{number:08}"))
-}
-
-/// The parts of a cutting that are done.
-pub(crate) fn event_parts(tenant: &TenantId, id: &EventId, cutting: &str, after: Option<String>) -> Query {
-    Query {
-        from: Some(format!("PART#{cutting}#")),
-        to: Some(format!("PART#{cutting}#~")),
-        ..partition(format!("T#{tenant}#E#{id}"), 1_000, after)
-    }
 }
 
 /// One shard of the list of a tenant's recipients.

@@ -108,7 +108,10 @@ impl World {
 
     /// A's ids that nobody else has.
     pub fn ids_of_a_alone(&self) -> BTreeSet<&str> {
-        let own = self.ids.iter().filter(|(name, _)| !["channel", "pack", "tenant", "app", "sweep"].contains(*name));
+        let own = self
+            .ids
+            .iter()
+            .filter(|(name, _)| !["channel", "pack", "tenant", "app", "sweep"].contains(*name));
         own.flat_map(|(_, ids)| ids).map(String::as_str).collect()
     }
 }
@@ -193,6 +196,20 @@ async fn furnish(
     let schedule = format!("{tag}-schedule");
     let hourly = json!({"sweep": "sweep-reminders", "classes": [tag], "cadence": "1h"});
     made("PUT", &format!("/v1/system/schedules/{schedule}"), hourly).await;
+    for template in ["loan_reminder", "loan_overdue", "loan_created", "loan_returned"] {
+        made("PUT", &format!("/v1/templates/{template}?publish=true"), texts(text)).await;
+    }
+    let (policy, deadline) = (format!("{tag}-policy"), format!("{tag}-deadline"));
+    for name in [policy.as_str(), "loan"] {
+        let reminder =
+            json!({"kind": text, "offset": "-2h", "template": "loan_reminder", "channels": ["email"]});
+        made("PUT", &format!("/v1/reminder-policies/{name}"), json!({"reminders": [reminder]})).await;
+    }
+    let due = json!({
+        "policy": policy, "recipients": {"ids": [ada], "groups": [group]}, "due_at": "2027-06-01T12:00:00Z",
+        "data": {"note": text}
+    });
+    made("PUT", &format!("/v1/deadlines/{deadline}"), due).await;
     let gone = json!({"channel": "email", "address": format!("{text}-gone@example.com"), "reason": text});
     let suppression = made("POST", "/v1/suppressions", gone).await;
     let key = json!({"name": text, "kind": "live", "scopes": ["read"]});
@@ -216,6 +233,8 @@ async fn furnish(
         ("channel", ["whatsapp", "email", "in_app"].map(str::to_owned).into()),
         ("pack", vec!["shared-pack".to_owned()]),
         ("schedule", vec![schedule]),
+        ("policy", vec![policy]),
+        ("deadline", vec![deadline]),
         // The same for everybody.
         ("sweep", ["sweep-due", "sweep-reminders"].map(str::to_owned).into()),
     ])

@@ -116,7 +116,8 @@ fn a_problem_stands_under_its_own_status_with_its_own_type_and_title() {
         for (status, response) in operation.value["responses"].as_object().unwrap() {
             let response = resolved(&document, response);
             // People who open a link get a page.
-            if operation.path.starts_with("/u/") && response["content"]["text/html"].is_object() {
+            let is_link = ["/a/", "/u/"].iter().any(|link| operation.path.starts_with(link));
+            if is_link && response["content"]["text/html"].is_object() {
                 continue;
             }
             let problem = &response["content"]["application/problem+json"];

@@ -1,7 +1,9 @@
 //! Every example of the document is valid: by the document's own schemas, and where a type of the domain reads it, by
 //! that type.
 
+use carillon_domain::deadline::DeadlineInput;
 use carillon_domain::parse::from_value;
+use carillon_domain::reminder::ReminderPolicy;
 use carillon_domain::{EventInput, FieldError, Preferences, Recipient, RecipientId, Route, Template};
 use serde_json::Value;
 
@@ -74,6 +76,8 @@ fn domain_faults(path: &str, body: Value) -> Option<Vec<FieldError>> {
             lines.map(imported).collect::<Result<Vec<_>, _>>().map(|_| Vec::new())
         }
         "/v1/routes/{event_type}" => from_value::<Route>(body).map(|route| route.faults()),
+        "/v1/reminder-policies/{policy}" => from_value::<ReminderPolicy>(body).map(|policy| policy.faults()),
+        "/v1/deadlines/{deadline}" => from_value::<DeadlineInput>(body).map(|deadline| deadline.faults()),
         "/v1/templates/{template}" => from_value::<Template>(body).map(|template| template.faults()),
         _ => return None,
     };
@@ -93,5 +97,5 @@ fn the_domain_takes_every_example_that_it_reads() {
             }
         }
     }
-    assert_eq!(read.len(), 8, "{read:?}");
+    assert_eq!(read.len(), 10, "{read:?}");
 }

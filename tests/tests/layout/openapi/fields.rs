@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use carillon_domain::deadline::DeadlineInput;
 use carillon_domain::event::OneOffAddress;
+use carillon_domain::reminder::{Notice, Reminder, ReminderPolicy};
 use carillon_domain::template::{ApprovedTemplate, EmailPart, InAppPart, WhatsappPart};
 use carillon_domain::{
     Audience, DigestRule, EventInput, LocaleParts, Preferences, QuietHours, Recipient, Route, SendWindow, Targets,
@@ -94,6 +96,10 @@ fn a_schema_has_the_fields_that_its_type_reads() {
         ("InAppPart", fields_of::<InAppPart>()),
         ("KeyRequest", fields_of::<KeyInput>()),
         ("Tenant", fields_of::<TenantInput>()),
+        ("ReminderPolicy", fields_of::<ReminderPolicy>()),
+        ("Reminder", fields_of::<Reminder>()),
+        ("Notice", fields_of::<Notice>()),
+        ("Deadline", fields_of::<DeadlineInput>()),
         ("Pack", fields_of::<PackInput>()),
         ("PackGroup", fields_of::<PackGroup>()),
     ] {

@@ -61,6 +61,7 @@ fn every_word_of_a_closed_list_says_what_it_means() {
         "Scope",
         "KeyKind",
         "JobState",
+        "DeadlineState",
     ] {
         for word in document["components"]["schemas"][list]["oneOf"].as_array().unwrap() {
             assert!(word["description"].as_str().is_some_and(|text| !text.is_empty()), "{list} {word}");
