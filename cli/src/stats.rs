@@ -58,20 +58,31 @@ fn text(json: &Value) -> String {
         let mut rows: Vec<[String; 11]> = items.iter().map(|item| row(group(item), item)).collect();
         rows.push(row("total".to_owned(), &json["total"]));
         let headings = [
-            heading.as_str(), "count", "sent", "delivered", "read", "failed", "skipped", "success", "p50", "p95", "cost",
+            heading.as_str(),
+            "count",
+            "sent",
+            "delivered",
+            "read",
+            "failed",
+            "skipped",
+            "success",
+            "p50",
+            "p95",
+            "cost",
         ];
         text.push_str(&table(headings, &rows));
     }
     let why = reasons(&json["total"]);
     if !why.is_empty() {
-        text.push_str(&format!("\n{why}\n"));
+        text = format!("{text}\n{why}\n");
     }
     text
 }
 
 fn row(group: String, item: &Value) -> [String; 11] {
     let number = |name: &str| field(item, name);
-    let success = item["success_rate"].as_f64().map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
+    let success =
+        item["success_rate"].as_f64().map_or_else(String::new, |share| format!("{:.1} %", share * 100.0));
     let latency = |name: &str| item["latency_ms"][name].as_u64().map_or_else(String::new, seconds);
     [
         group,
@@ -137,7 +148,9 @@ mod tests {
         let text = text(&answer);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "from 2026-11-20 to 2026-11-21");
-        let words = |line: &str| line.split("  ").filter(|w| !w.is_empty()).map(|w| w.trim().to_owned()).collect::<Vec<_>>();
+        let words = |line: &str| {
+            line.split("  ").filter(|w| !w.is_empty()).map(|w| w.trim().to_owned()).collect::<Vec<_>>()
+        };
         assert_eq!(
             words(lines[3]),
             ["email", "4", "3", "2", "0", "1", "0", "75.0 %", "724 ms", "1.4 s", "~0.0102 USD"]

@@ -9,5 +9,11 @@ use carillon_runtime::environment::{Missing, required};
 /// # Errors
 /// When a variable is missing.
 pub fn deployment() -> Result<Deployment, Missing> {
-    Deployment::read(required, &[(Queue::Jobs, "CARILLON_JOBS_QUEUE_URL", "where long work goes")])
+    Deployment::read(
+        required,
+        &[
+            (Queue::Events, "CARILLON_EVENTS_QUEUE_URL", "where the events of deadlines go"),
+            (Queue::Jobs, "CARILLON_JOBS_QUEUE_URL", "where long work goes"),
+        ],
+    )
 }

@@ -1,5 +1,5 @@
-//! api: what a tenant's people and apps read and put. Reads and writes the directory, routes, templates and the log;
-//! sends nothing.
+//! api: what a tenant's people and apps read and put. Reads and writes the directory, routes, templates, deadlines and the
+//! log; makes no provider call.
 
 pub mod config;
 mod deadlines;

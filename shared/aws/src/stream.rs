@@ -24,7 +24,10 @@ pub fn changes(event: &Value) -> Changes {
     let changes = records.iter().filter_map(|record| {
         let change = change(&record["dynamodb"]);
         if change.is_none() {
-            tracing::warn!(stream.event = record["eventID"].as_str(), "a record of the stream cannot be read");
+            tracing::warn!(
+                stream.event = record["eventID"].as_str(),
+                "a record of the stream cannot be read"
+            );
         }
         change
     });

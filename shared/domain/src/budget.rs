@@ -126,13 +126,17 @@ impl Budget {
             BudgetScope::Template => value.is_some_and(|v| v.parse::<TemplateName>().is_ok()),
         };
         if !fits {
-            faults.push(FieldError::new("/value", "is not one of its scope; a budget of the tenant has none"));
+            faults
+                .push(FieldError::new("/value", "is not one of its scope; a budget of the tenant has none"));
         }
         if self.amount_micros < 0 {
             faults.push(FieldError::new("/amount_micros", "must not be below 0"));
         }
         if self.currency != CURRENCY {
-            faults.push(FieldError::new("/currency", format!("must be {CURRENCY}, in which costs are counted")));
+            faults.push(FieldError::new(
+                "/currency",
+                format!("must be {CURRENCY}, in which costs are counted"),
+            ));
         }
         faults
     }

@@ -48,7 +48,8 @@ impl Credits {
     /// How low they are. Without an allowance only an empty balance says something.
     #[must_use]
     pub fn level(&self) -> CreditLevel {
-        let at_most = |percent: i64| self.balance.saturating_mul(100) <= self.allowance.saturating_mul(percent);
+        let at_most =
+            |percent: i64| self.balance.saturating_mul(100) <= self.allowance.saturating_mul(percent);
         if self.balance <= 0 || at_most(10) {
             CreditLevel::Critical
         } else if at_most(25) {
@@ -63,7 +64,9 @@ impl Credits {
     pub fn faults(&self) -> Vec<FieldError> {
         let fields = [("/balance", self.balance), ("/allowance", self.allowance)];
         let wrong = fields.into_iter().filter(|(_, n)| !(0..=MOST).contains(n));
-        wrong.map(|(pointer, _)| FieldError::new(pointer, format!("must be a whole number from 0 to {MOST}"))).collect()
+        wrong
+            .map(|(pointer, _)| FieldError::new(pointer, format!("must be a whole number from 0 to {MOST}")))
+            .collect()
     }
 }
 
@@ -78,9 +81,15 @@ mod tests {
     #[test]
     fn credits_warn_at_a_quarter_and_are_critical_at_a_tenth() {
         use CreditLevel::{Critical, Ok, Warning};
-        for (balance, level) in
-            [(1_000, Ok), (251, Ok), (250, Warning), (101, Warning), (100, Critical), (0, Critical), (-5, Critical)]
-        {
+        for (balance, level) in [
+            (1_000, Ok),
+            (251, Ok),
+            (250, Warning),
+            (101, Warning),
+            (100, Critical),
+            (0, Critical),
+            (-5, Critical),
+        ] {
             let credits = Credits { unit: CreditUnit::Messages, balance, allowance: 1_000 };
             assert_eq!((credits.level(), credits.percent()), (level, Some(balance / 10)), "{balance}");
         }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::deadline::DeadlineMark;
 use crate::escalation::Escalates;
+use crate::forget::Forgotten;
 use crate::ids::{EventId, EventType, GroupName, RecipientId, TemplateName};
 use crate::parse;
 use crate::problem::FieldError;
@@ -306,6 +307,9 @@ pub struct Event {
     /// Which message of which deadline it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reminder: Option<ReminderOf>,
+    /// Why what it said is gone; none while it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<Forgotten>,
 }
 
 /// The value at a path such as `data.customer_id`, as text.

@@ -14,6 +14,8 @@ pub mod digest;
 pub mod escalation;
 pub mod event;
 pub mod feed;
+pub mod health;
+pub mod forget;
 pub mod ids;
 pub mod job;
 pub mod keyword;
@@ -30,6 +32,7 @@ pub mod recipient;
 pub mod recipient_token;
 pub mod reminder;
 pub mod rendered;
+pub mod retention;
 pub mod route;
 pub mod schedule;
 pub mod state;
@@ -48,6 +51,7 @@ pub use delivery::{Attempt, Delivery, Form, Outcome, ReceiptKind, Revival};
 pub use digest::{Carried, DigestMark, DigestRule};
 pub use event::{Event, EventInput, OneOffAddress, Targets};
 pub use feed::Origin;
+pub use forget::{Forgotten, Traces};
 pub use ids::{
     DeadlineId, DeliveryId, EventId, EventType, GroupName, Lane, PackName, PolicyName, RecipientId, RecipientKey, ScheduleName, TemplateName, TenantId,
     Token,
@@ -61,6 +65,7 @@ pub use recipient::{Address, Recipient};
 pub use recipient_token::RecipientToken;
 pub use reminder::{Lanes, ReminderOf, ReminderPolicy};
 pub use rendered::Rendered;
+pub use retention::Retention;
 pub use route::{Audience, Category, ChannelChoice, Priority, Route};
 pub use schedule::{Cadence, Schedule, Sweep};
 pub use state::{HeldReason, Reason, State, StateKind};

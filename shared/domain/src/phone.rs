@@ -84,8 +84,8 @@ pub fn is_region(text: &str) -> bool {
 /// Calling codes of two digits; beside them there are 1 and 7, and all others have three (ITU-T E.164, 2026). No code begins
 /// like another one, so that the first digits of a number say which it is.
 const TWO_DIGITS: &[u16] = &[
-    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58, 60, 61, 62,
-    63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
+    20, 27, 30, 31, 32, 33, 34, 36, 39, 40, 41, 43, 44, 45, 46, 47, 48, 49, 51, 52, 53, 54, 55, 56, 57, 58,
+    60, 61, 62, 63, 64, 65, 66, 81, 82, 84, 86, 90, 91, 92, 93, 94, 95, 98,
 ];
 
 /// The country calling code of an E.164 number, such as 33. It is read off the digits, because the database of numbering
@@ -104,7 +104,7 @@ pub fn calling_code(e164: &str) -> Option<u16> {
 /// The calling code of an ISO 3166 country.
 #[must_use]
 pub fn calling_code_of_region(region: &str) -> Option<u16> {
-    is_region(region).then(|| DATABASE.by_id(region).map(|known| known.country_code()))?
+    is_region(region).then(|| DATABASE.by_id(region).map(phonenumber::Metadata::country_code))?
 }
 
 /// The number with all but its country's first digits and its last two hidden, for people who may not see it.
@@ -155,7 +155,14 @@ mod tests {
 
     #[test]
     fn a_calling_code_is_what_the_database_says() {
-        for text in ["+12025550123", "+77010000000", "+33612345678", "+263771234567", "+390612345678", "+8613812345678"] {
+        for text in [
+            "+12025550123",
+            "+77010000000",
+            "+33612345678",
+            "+263771234567",
+            "+390612345678",
+            "+8613812345678",
+        ] {
             let known = phonenumber::parse(None, text).unwrap().code().value();
             assert_eq!(calling_code(text), Some(known), "{text}");
         }

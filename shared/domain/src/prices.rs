@@ -92,8 +92,9 @@ const MARKETS: &[Market] = &[
     // The rest of Africa.
     market(
         &[
-            211, 212, 213, 216, 218, 220, 221, 222, 223, 225, 226, 227, 228, 229, 231, 232, 233, 235, 237, 241, 242,
-            244, 245, 249, 250, 251, 252, 254, 255, 256, 257, 258, 260, 261, 264, 265, 266, 267, 268, 291,
+            211, 212, 213, 216, 218, 220, 221, 222, 223, 225, 226, 227, 228, 229, 231, 232, 233, 235, 237,
+            241, 242, 244, 245, 249, 250, 251, 252, 254, 255, 256, 257, 258, 260, 261, 264, 265, 266, 267,
+            268, 291,
         ],
         22_500,
         4_000,
@@ -200,9 +201,11 @@ mod tests {
     #[test]
     fn a_price_goes_by_category_and_country() {
         let now = at("2026-11-20T09:00:00Z");
-        for (to, marketing, utility) in
-            [("+12025550101", 25_000, 3_400), ("+33612345678", 85_900, 30_000), ("+263771234567", 60_400, 7_700)]
-        {
+        for (to, marketing, utility) in [
+            ("+12025550101", 25_000, 3_400),
+            ("+33612345678", 85_900, 30_000),
+            ("+263771234567", 60_400, 7_700),
+        ] {
             let to = Address::Phone(to.to_owned());
             let price = |category, form| estimate_micros(Channel::Whatsapp, category, Some(form), &to, now);
             assert_eq!(price(Category::Marketing, Form::Template), Some(marketing), "{to:?}");
@@ -210,7 +213,8 @@ mod tests {
             assert_eq!(price(Category::Marketing, Form::Text), Some(utility), "{to:?}");
         }
         let bsuid = Address::Bsuid("FR.1349".to_owned());
-        let price = estimate_micros(Channel::Whatsapp, Category::Marketing, Some(Form::Template), &bsuid, now);
+        let price =
+            estimate_micros(Channel::Whatsapp, Category::Marketing, Some(Form::Template), &bsuid, now);
         assert_eq!(price, Some(85_900));
         assert_eq!(estimate_micros(Channel::InApp, Category::Marketing, None, &Address::Feed, now), None);
     }
@@ -219,7 +223,10 @@ mod tests {
     fn a_price_is_that_of_its_day() {
         let text = |day| whatsapp_micros(MetaCategory::Service, Some(1), at(day));
         assert_eq!((text("2026-09-30T23:59:59Z"), text("2026-10-01T00:00:00Z")), (0, 3_400));
-        assert_eq!((email_micros(at("2026-07-20T00:00:00Z")), email_micros(at("2026-07-21T00:00:00Z"))), (100, 160));
+        assert_eq!(
+            (email_micros(at("2026-07-20T00:00:00Z")), email_micros(at("2026-07-21T00:00:00Z"))),
+            (100, 160)
+        );
         assert_eq!(email_micros(at("2020-01-01T00:00:00Z")), 100);
     }
 

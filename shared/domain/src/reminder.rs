@@ -382,7 +382,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    fn policy(more: serde_json::Value) -> ReminderPolicy {
+    fn policy(more: &serde_json::Value) -> ReminderPolicy {
         let one = |kind: &str, offset: &str| json!({"kind": kind, "offset": offset, "template": "t", "channels": ["email"]});
         let mut weekly = one("late", "+72h");
         weekly["repeat"] = json!("weekly");
@@ -409,13 +409,13 @@ mod tests {
             (own, 90_000, "rest"),
         ] {
             let due_at = starts_at + SignedDuration::from_secs(seconds);
-            assert_eq!(policy(more).class_of(starts_at, due_at).unwrap().as_str(), class, "{seconds}");
+            assert_eq!(policy(&more).class_of(starts_at, due_at).unwrap().as_str(), class, "{seconds}");
         }
     }
 
     #[test]
     fn what_is_owed_comes_in_order_in_its_lane_and_only_after_the_call() {
-        let policy = policy(json!({}));
+        let policy = policy(&json!({}));
         let (long, due_at) = ("long".parse().unwrap(), at("2026-11-20T16:00:00Z"));
         let walk = |owed_from: &str| {
             let (owed_from, mut after, mut found) = (at(owed_from), Timestamp::MIN, Vec::new());

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use carillon_aws::stream;
-use carillon_pipeline::ports::{Check, Clock, Item, Key, Page, Query, StoreError, Table, TransactError, Write};
+use carillon_pipeline::ports::{
+    Check, Clock, Item, Key, Page, Query, StoreError, Table, TransactError, Write,
+};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
@@ -51,7 +53,10 @@ impl ChangeLog {
     ///
     /// # Errors
     /// When the journal cannot be read.
-    pub(crate) async fn open(journal: Arc<Journal>, activity: Arc<Activity>) -> Result<Arc<Self>, JournalError> {
+    pub(crate) async fn open(
+        journal: Arc<Journal>,
+        activity: Arc<Activity>,
+    ) -> Result<Arc<Self>, JournalError> {
         let left = journal.run(|c| c.query_row("SELECT count(*) FROM change", [], |row| row.get(0))).await?;
         let log = Self { journal, activity, behind: Mutex::default(), added: Notify::new() };
         log.came(left);
@@ -96,7 +101,8 @@ impl ChangeLog {
                 transaction.execute("INSERT INTO change (record) VALUES ('')", [])?;
                 let id = transaction.last_insert_rowid();
                 let record = stream::record(id, key, before.as_ref(), after.as_ref());
-                transaction.execute("UPDATE change SET record = ?1 WHERE id = ?2", (record.to_string(), id))?;
+                transaction
+                    .execute("UPDATE change SET record = ?1 WHERE id = ?2", (record.to_string(), id))?;
             }
             transaction.commit()
         });
@@ -115,7 +121,8 @@ impl ChangeLog {
     pub async fn next_event(&self) -> Result<Option<(Value, i64)>, JournalError> {
         let rows = self.journal.run(|connection| {
             let mut select = connection.prepare("SELECT id, record FROM change ORDER BY id LIMIT ?1")?;
-            let rows = select.query_map([BATCH], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+            let rows =
+                select.query_map([BATCH], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
             rows.collect::<Result<Vec<_>, _>>()
         });
         let rows = rows.await?;
@@ -132,8 +139,9 @@ impl ChangeLog {
     /// # Errors
     /// When the journal cannot be written.
     pub async fn forget(&self, last: i64) -> Result<(), JournalError> {
-        let gone =
-            self.journal.run(move |connection| connection.execute("DELETE FROM change WHERE id <= ?1", [last]));
+        let gone = self
+            .journal
+            .run(move |connection| connection.execute("DELETE FROM change WHERE id <= ?1", [last]));
         self.went(gone.await? as u64);
         Ok(())
     }
@@ -167,7 +175,9 @@ pub(crate) async fn count(
 
 /// Works the next batch. Answers whether there was one.
 async fn work(log: &ChangeLog, table: &dyn Table, clock: &dyn Clock) -> Result<bool, String> {
-    let Some((event, last)) = log.next_event().await.map_err(|error| chain(&error))? else { return Ok(false) };
+    let Some((event, last)) = log.next_event().await.map_err(|error| chain(&error))? else {
+        return Ok(false);
+    };
     statistics::handle(table, &event, clock.now()).await.map_err(|error| error.to_string())?;
     log.forget(last).await.map_err(|error| chain(&error))?;
     Ok(true)
@@ -279,11 +289,10 @@ impl Table for WatchedTable {
             Err(error) => return writes.iter().map(|_| Err(error.clone())).collect(),
         };
         let answers = self.table.write_each(writes.clone()).await;
-        let changes = writes
-            .iter()
-            .zip(befores)
-            .zip(&answers)
-            .filter_map(|((write, before), answer)| noted(write, before, answer.as_ref().map_err(|_| ())));
+        let changes =
+            writes.iter().zip(befores).zip(&answers).filter_map(|((write, before), answer)| {
+                noted(write, before, answer.as_ref().map_err(|_| ()))
+            });
         self.note(changes.collect()).await;
         answers
     }

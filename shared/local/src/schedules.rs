@@ -26,6 +26,26 @@ pub struct LocalSchedules {
 struct Entry {
     registration: Registration,
     next: Option<Timestamp>,
+    /// At which of its runs a clock that is moved by hand stops for it.
+    stop: Option<Timestamp>,
+}
+
+/// Which schedules fire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// Those for which a clock that is moved by hand has stopped.
+    Stops,
+    /// Those whose next run has come, however many of their runs nobody made.
+    Runs,
+}
+
+impl Entry {
+    fn due_at(&self, due: Due) -> Option<Timestamp> {
+        match due {
+            Due::Stops => self.stop,
+            Due::Runs => self.next,
+        }
+    }
 }
 
 impl LocalSchedules {
@@ -46,17 +66,18 @@ impl LocalSchedules {
         Arc::new(schedules)
     }
 
-    /// When one fires next.
+    /// Whether one is to fire now.
     #[must_use]
-    pub fn next(&self) -> Option<Timestamp> {
-        self.lock().values().filter_map(|entry| entry.next).min()
+    pub fn is_due(&self, due: Due) -> bool {
+        let now = self.clock.now();
+        self.lock().values().filter_map(|entry| entry.due_at(due)).any(|at| at <= now)
     }
 
     /// The next instant at which a clock that is moved by hand has to stop, given when the first reminder opens that is not
     /// planned yet: at the last run before that of each schedule that may be its own. The runs between would plan nothing.
     #[must_use]
     pub fn next_stop(&self, owed: Option<Timestamp>) -> Option<Timestamp> {
-        let stop = |Entry { registration, next }: &Entry| match registration.sweep {
+        let stop = |Entry { registration, next, .. }: &Entry| match registration.sweep {
             // Virtual time stops wherever something is due.
             Sweep::Due => None,
             Sweep::Reminders => {
@@ -66,16 +87,20 @@ impl LocalSchedules {
                 Some(last.unwrap_or(next))
             }
         };
-        self.lock().values().filter_map(stop).min()
+        let mut entries = self.lock();
+        for entry in entries.values_mut() {
+            entry.stop = stop(entry);
+        }
+        entries.values().filter_map(|entry| entry.stop).min()
     }
 
     /// Fires what is due: each schedule once, however long nobody looked, as a sweep makes up for the runs it missed.
     ///
     /// # Errors
     /// What the first sweep that failed says; the others ran.
-    pub async fn fire(&self, pipeline: &Pipeline) -> Result<(), WorkError> {
+    pub async fn fire(&self, pipeline: &Pipeline, due: Due) -> Result<(), WorkError> {
         let mut failed = Ok(());
-        for Registration { name, sweep, input, .. } in self.take_due() {
+        for Registration { name, sweep, input, .. } in self.take_due(due) {
             let ran = match sweep {
                 Sweep::Due => sweep_due::handle(pipeline).await,
                 Sweep::Reminders => sweep_reminders::handle(pipeline, input).await,
@@ -89,13 +114,14 @@ impl LocalSchedules {
     }
 
     /// What is due by now, the longest due first.
-    fn take_due(&self) -> Vec<Registration> {
+    fn take_due(&self, which: Due) -> Vec<Registration> {
         let now = self.clock.now();
         let mut due = Vec::new();
         for entry in self.lock().values_mut() {
-            if let Some(at) = entry.next.filter(|at| *at <= now) {
+            if let Some(at) = entry.due_at(which).filter(|at| *at <= now) {
                 due.push((at, entry.registration.clone()));
                 entry.next = next_run(&entry.registration, now);
+                entry.stop = None;
             }
         }
         due.sort_by_key(|(at, _)| *at);
@@ -109,9 +135,11 @@ impl LocalSchedules {
         let unchanged = |entry: &&Entry| entry.registration == registration;
         let next = match entries.get(&registration.name).filter(unchanged) {
             Some(entry) => entry.next,
+            // The deployment's own run at once: who starts a cloud wants to see that they do.
+            None if registration.input.is_null() => Some(now),
             None => next_run(&registration, now),
         };
-        entries.insert(registration.name.clone(), Entry { registration, next });
+        entries.insert(registration.name.clone(), Entry { registration, next, stop: None });
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {

@@ -113,9 +113,8 @@ impl Pipeline {
         tenant: &TenantId,
         input: &mut DeadlineInput,
     ) -> Result<CurrentPolicy, Problem> {
-        let stored = |at: Timestamp| Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at);
-        input.due_at = stored(input.due_at);
-        input.starts_at = input.starts_at.map(stored);
+        input.due_at = as_stored(input.due_at);
+        input.starts_at = input.starts_at.map(as_stored);
         let mut faults = input.faults();
         if json!(input.data).to_string().len() > DATA_BYTES {
             faults.push(FieldError::new("/data", format!("has more than {DATA_BYTES} bytes")));
@@ -227,6 +226,11 @@ impl Pipeline {
         }
         Ok(closed)
     }
+}
+
+/// An instant in milliseconds.
+fn as_stored(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }
 
 /// What is wrong with saying something in this template on these channels.

@@ -3,7 +3,8 @@
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Channel, Delivery, DeliveryId, EventId, HeldReason, InDoubtPolicy, Rendered, State, SwitchMode, TenantId, Timestamp,
+    Address, Channel, Delivery, DeliveryId, EventId, HeldReason, InDoubtPolicy, Rendered, State, SwitchMode,
+    TenantId, Timestamp,
 };
 use futures_util::future::join_all;
 use jiff::SignedDuration;
@@ -237,7 +238,12 @@ impl Pipeline {
     }
 
     /// Stores what waits for something else now, or is not sent at all.
-    async fn kept_back(&self, tenant: &TenantId, before: Delivery, next: Delivery) -> Result<Swept, WorkError> {
+    async fn kept_back(
+        &self,
+        tenant: &TenantId,
+        before: Delivery,
+        next: Delivery,
+    ) -> Result<Swept, WorkError> {
         let swept = match next.state {
             State::Held(_) => Swept { held: 1, ..Swept::default() },
             _ => Swept { ended: 1, ..Swept::default() },
@@ -312,7 +318,9 @@ fn stopped(before: &Delivery, next: &Delivery, mode: SwitchMode, now: Timestamp)
             return (held, Swept { held: 1, ..Swept::default() });
         }
         // What may have been sent already has neither been skipped nor is it known to have failed.
-        SwitchMode::Drop if before.state == State::InDoubt => State::Failed(PlainReason::UnknownOutcome.into()),
+        SwitchMode::Drop if before.state == State::InDoubt => {
+            State::Failed(PlainReason::UnknownOutcome.into())
+        }
         SwitchMode::Drop => State::Skipped(PlainReason::SwitchedOff.into()),
     };
     let doubtful = before.state == State::InDoubt;
@@ -324,7 +332,9 @@ fn stopped(before: &Delivery, next: &Delivery, mode: SwitchMode, now: Timestamp)
 fn was_wanted(reason: HeldReason) -> bool {
     use HeldReason as H;
     match reason {
-        H::Scheduled | H::Digest | H::Throttled | H::QuietHours | H::SwitchedOff | H::Credits | H::Budget => true,
+        H::Scheduled | H::Digest | H::Throttled | H::QuietHours | H::SwitchedOff | H::Credits | H::Budget => {
+            true
+        }
         H::WindowClosed | H::ChannelHalted | H::TemplatePaused | H::Pacing | H::ProviderHold => false,
     }
 }

@@ -135,13 +135,15 @@ impl Pipeline {
                     None => continue,
                     Some(CreditUnit::Messages) => 1,
                     Some(CreditUnit::Money) => {
-                        cost::expected_micros(&work.delivery, &work.to, &work.message, self.now()).unwrap_or(0)
+                        cost::expected_micros(&work.delivery, &work.to, &work.message, self.now())
+                            .unwrap_or(0)
                     }
                 };
                 asking.push((at, asked, is_free(work.delivery.channel, work.delivery.category)));
             }
             let Some(unit) = bounds.credits.filter(|_| !asking.is_empty()) else { continue };
-            let Some(balance) = self.take_credits(tenant, |balance| granted(balance, &asking).0).await? else {
+            let Some(balance) = self.take_credits(tenant, |balance| granted(balance, &asking).0).await?
+            else {
                 continue;
             };
             let (taken, without) = granted(balance, &asking);

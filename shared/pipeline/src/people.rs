@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use carillon_domain::pacing::ChannelPace;
 use carillon_domain::parse::from_value;
+use carillon_domain::health::Thresholds;
 use carillon_domain::window::WindowReminder;
 use carillon_domain::{
     Address, Channel, FieldError, InDoubtSettings, Preferences, Problem, ProblemKind, Recipient, RecipientId,
-    RetrySchedule, TenantId,
+    Retention, RetrySchedule, TenantId,
 };
 use futures_util::future::join_all;
 use serde::Deserialize;
@@ -38,6 +39,7 @@ struct SettingsInput {
     pacing: Option<BTreeMap<Channel, ChannelPace>>,
     inbox_origins: Option<Vec<String>>,
     window_reminder: Option<WindowReminder>,
+    retention_days: Option<Retention>,
 }
 
 impl Pipeline {
@@ -95,10 +97,26 @@ impl Pipeline {
             faults.extend(web_origin_faults(&origins));
             settings.inbox_origins = origins;
         }
+        if let Some(retention) = input.retention_days {
+            faults.extend(retention.faults().into_iter().map(|fault| fault.under("/retention_days")));
+            settings.retention_days = retention;
+        }
         if off || input.window_reminder.is_some() {
             let found = input.window_reminder.iter().flat_map(WindowReminder::faults);
             faults.extend(found.map(|fault| fault.under("/window_reminder")));
             settings.window_reminder = input.window_reminder;
+        }
+        if let Some(named) = input.thresholds {
+            let mut merged = json!(settings.thresholds);
+            for (name, value) in named {
+                merged[name] = value;
+            }
+            match from_value::<Thresholds>(merged) {
+                Ok(thresholds) => settings.thresholds = thresholds,
+                Err(found) => faults.extend(found.into_iter().map(|fault| fault.under("/thresholds"))),
+            }
+            let found = settings.thresholds.faults();
+            faults.extend(found.into_iter().map(|fault| fault.under("/thresholds")));
         }
         if !faults.is_empty() {
             return Err(faults.into());

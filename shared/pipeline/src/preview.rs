@@ -40,6 +40,7 @@ impl Pipeline {
             key_kind,
             escalates: None,
             reminder: None,
+            forgotten: None,
         };
         let route = self.route(tenant, &event.input.event_type).await?;
         let addressed = self.addressed(tenant, &event, route.as_ref().map(|r| &r.audience)).await?;
@@ -202,5 +203,6 @@ fn sample_event(
         key_kind: KeyKind::Live,
         escalates: None,
         reminder: None,
+        forgotten: None,
     })
 }

@@ -153,7 +153,9 @@ fn price(after: &mut Delivery, receipt: &Receipt) {
             }
         }
         // Meta bills what is delivered.
-        (Channel::Whatsapp, None) if receipt.kind == ReceiptKind::Failed && attempt.price_micros.is_some() => {
+        (Channel::Whatsapp, None)
+            if receipt.kind == ReceiptKind::Failed && attempt.price_micros.is_some() =>
+        {
             (attempt.price_micros, attempt.price_is_final) = (Some(0), true);
         }
         // Nobody had known that it was accepted.
@@ -292,9 +294,16 @@ mod tests {
         use carillon_domain::prices::MetaCategory::{Marketing, Utility};
         let now: Timestamp = "2026-11-20T09:00:00Z".parse().unwrap();
         let mut sent = delivery(State::Sent);
-        sent.attempts.insert(1, carillon_domain::Attempt { price_micros: Some(25_000), ..carillon_domain::Attempt::starting(now) });
+        sent.attempts.insert(
+            1,
+            carillon_domain::Attempt {
+                price_micros: Some(25_000),
+                ..carillon_domain::Attempt::starting(now)
+            },
+        );
         assert_eq!(sent.cost(), Some(carillon_domain::Cost::estimate(25_000)));
-        let billed = |billable, category| Some(Pricing { billable, category: Some(category), calling_code: Some(1) });
+        let billed =
+            |billable, category| Some(Pricing { billable, category: Some(category), calling_code: Some(1) });
         for (pricing, kind, micros) in [
             (billed(true, Utility), ReceiptKind::Sent, 3_400),
             (billed(true, Marketing), ReceiptKind::Delivered, 25_000),

@@ -139,6 +139,7 @@ impl Pipeline {
             key_kind: deadline.key_kind,
             escalates: None,
             reminder: Some(of),
+            forgotten: None,
         })
     }
 

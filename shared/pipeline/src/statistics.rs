@@ -84,7 +84,8 @@ pub async fn count(table: &dyn Table, batch: &Changes, now: Timestamp) -> Result
         let found = table.get(&position_key).await?;
         let position = found.as_ref().and_then(position);
         let position = position.map(|text| (Sequence::of(&text), text));
-        let news = batch.changes.iter().filter(|c| position.as_ref().is_none_or(|(seen, _)| c.sequence > *seen));
+        let news =
+            batch.changes.iter().filter(|c| position.as_ref().is_none_or(|(seen, _)| c.sequence > *seen));
         let (sums, last) = sum(news);
         // Nothing to count needs no position either: it would come to nothing again.
         let (Some(last), false) = (last, sums.is_empty()) else { return Ok(counted) };

@@ -153,7 +153,8 @@ impl Pipeline {
         let items: Vec<Value> = rows
             .into_iter()
             .map(|(group, counts)| {
-                let named = wanted.by.0.iter().zip(group).map(|(d, value)| (d.as_str().to_owned(), value.into()));
+                let named =
+                    wanted.by.0.iter().zip(group).map(|(d, value)| (d.as_str().to_owned(), value.into()));
                 let numbers = if by_state { of_state_json(&counts) } else { numbers_json(&counts) };
                 Value::Object(named.chain(numbers).collect())
             })
@@ -180,7 +181,9 @@ fn states(counts: &Counts) -> Vec<(&str, Counts)> {
     let each = counts.under("state:").map(|(state, n)| {
         let mut own = Counts::default();
         own.add("planned", n);
-        for (reason, n) in counts.under("reason:").filter(|(reason, _)| reason.split('(').next() == Some(state)) {
+        for (reason, n) in
+            counts.under("reason:").filter(|(reason, _)| reason.split('(').next() == Some(state))
+        {
             own.add(format!("reason:{reason}"), n);
         }
         (state, own)
@@ -189,8 +192,11 @@ fn states(counts: &Counts) -> Vec<(&str, Counts)> {
 }
 
 fn of_state_json(counts: &Counts) -> Map<String, Value> {
-    let reasons: Map<String, Value> = counts.under("reason:").map(|(name, n)| (name.to_owned(), n.into())).collect();
-    [("count".to_owned(), counts.get("planned").into()), ("reasons".to_owned(), reasons.into())].into_iter().collect()
+    let reasons: Map<String, Value> =
+        counts.under("reason:").map(|(name, n)| (name.to_owned(), n.into())).collect();
+    [("count".to_owned(), counts.get("planned").into()), ("reasons".to_owned(), reasons.into())]
+        .into_iter()
+        .collect()
 }
 
 /// The numbers of a group.

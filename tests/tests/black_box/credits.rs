@@ -9,7 +9,8 @@ const OBEYED_S: u64 = 5;
 async fn post(dev: &Dev, event: Value) -> String {
     let accepted = dev.producer.post("/v1/events", &event).await;
     assert_eq!(accepted.status, 202, "{accepted:?}");
-    dev.advance(0).await;
+    // Two workers that take credits at once wait for each other, for some milliseconds of this clock.
+    dev.advance(1).await;
     accepted.body["event_id"].as_str().unwrap().to_owned()
 }
 
@@ -21,7 +22,8 @@ async fn order(dev: &Dev, number: &str) -> String {
 async fn states(dev: &Dev, event: &str) -> Vec<String> {
     let mut states: Vec<String> = Vec::new();
     for one in dev.deliveries(event).await {
-        let [channel, state, reason] = ["channel", "state", "reason"].map(|n| one[n].as_str().unwrap_or_default());
+        let [channel, state, reason] =
+            ["channel", "state", "reason"].map(|n| one[n].as_str().unwrap_or_default());
         let reason = if reason.is_empty() { String::new() } else { format!("({reason})") };
         states.push(format!("{channel}: {state}{reason}"));
     }
@@ -53,7 +55,10 @@ async fn what_finds_no_credits_waits_and_goes_when_there_are_some_e11() {
     put_credits(&dev, json!({"unit": "messages", "balance": 3, "allowance": 10})).await;
     assert_eq!(states(&dev, &order(&dev, "1").await).await, DELIVERED);
     let left = dev.admin.get("/v1/system/credits").await.body;
-    assert_eq!(left, json!({"unit": "messages", "balance": 1, "allowance": 10, "percent": 10, "level": "critical"}));
+    assert_eq!(
+        left,
+        json!({"unit": "messages", "balance": 1, "allowance": 10, "percent": 10, "level": "critical"})
+    );
     // One of the two gets the last one.
     let second = order(&dev, "2").await;
     let held = states(&dev, &second).await.iter().filter(|state| state.contains("held(credits)")).count();
@@ -68,7 +73,7 @@ async fn what_finds_no_credits_waits_and_goes_when_there_are_some_e11() {
     // An operator's key may say that it is critical.
     let critical = json!({"type": "order.created", "category": "critical", "data": {"number": "5"}});
     let accepted = dev.admin.post("/v1/events", &critical).await;
-    dev.advance(0).await;
+    dev.advance(1).await;
     assert_eq!(states(&dev, accepted.body["event_id"].as_str().unwrap()).await, DELIVERED);
     assert_eq!(balance(&dev).await, -2);
     dev.advance(3_600).await;
@@ -105,9 +110,9 @@ async fn credits_in_money_are_taken_by_price_and_given_back_for_what_was_refused
 async fn a_budget_that_is_spent_holds_what_it_covers() {
     let dev = Dev::virtual_time().await;
     dev.with_an_order_route().await;
-    let budget = |scope: &str, value: Value, micros: i64| {
-        json!({"budgets": [{"scope": scope, "value": value, "amount_micros": micros, "currency": "USD", "period": "day"}]})
-    };
+    // Half past eleven at night.
+    dev.advance(14 * 3_600 + 1_800).await;
+    let budget = |scope: &str, value: Value, micros: i64| json!({"budgets": [{"scope": scope, "value": value, "amount_micros": micros, "currency": "USD", "period": "day"}]});
     let put = dev.admin.put("/v1/system/budgets", &budget("tenant", Value::Null, 5_000)).await;
     assert_eq!(put.status, 200, "{put:?}");
     assert_eq!(dev.admin.get("/v1/system/budgets").await.body, put.body);
@@ -124,9 +129,12 @@ async fn a_budget_that_is_spent_holds_what_it_covers() {
     let put = dev.admin.put("/v1/system/budgets", &budget("channel", json!("whatsapp"), 5_000)).await;
     assert_eq!(put.status, 200, "{put:?}");
     dev.advance(OBEYED_S).await;
-    assert_eq!(states(&dev, &third).await, ["email: delivered", "in_app: delivered", "whatsapp: held(budget)"]);
-    // The next day has its own; the clock began at nine.
-    dev.advance(15 * 3_600).await;
+    assert_eq!(
+        states(&dev, &third).await,
+        ["email: delivered", "in_app: delivered", "whatsapp: held(budget)"]
+    );
+    // The next day has its own.
+    dev.advance(1_800).await;
     assert_eq!(states(&dev, &third).await, DELIVERED);
 }
 
@@ -137,8 +145,16 @@ async fn what_cannot_be_is_refused() {
         ("credits", json!({"unit": "apples", "balance": 1}), "/unit"),
         ("credits", json!({"unit": "messages"}), "/balance"),
         ("credits", json!({"unit": "messages", "balance": -1}), "/balance"),
-        ("budgets", json!({"budgets": [{"scope": "channel", "amount_micros": 1, "currency": "USD", "period": "day"}]}), "/budgets/0/value"),
-        ("budgets", json!({"budgets": [{"scope": "tenant", "amount_micros": 1, "currency": "EUR", "period": "day"}]}), "/budgets/0/currency"),
+        (
+            "budgets",
+            json!({"budgets": [{"scope": "channel", "amount_micros": 1, "currency": "USD", "period": "day"}]}),
+            "/budgets/0/value",
+        ),
+        (
+            "budgets",
+            json!({"budgets": [{"scope": "tenant", "amount_micros": 1, "currency": "EUR", "period": "day"}]}),
+            "/budgets/0/currency",
+        ),
     ] {
         let put = dev.admin.put(&format!("/v1/system/{path}"), &body).await;
         assert_eq!((put.status, put.pointers().first().map(String::as_str)), (422, Some(pointer)), "{put:?}");

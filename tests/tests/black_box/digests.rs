@@ -116,9 +116,9 @@ async fn events_about_the_same_thing_become_one_message_on_each_channel() {
         let carrier = on(&dev, &ids[0], channel).await;
         assert_eq!(carrier["events"], 3, "{carrier}");
         for id in &ids[1..] {
-            let carried = on(&dev, id, channel).await;
+            let other = on(&dev, id, channel).await;
             assert_eq!(
-                (&carried["state"], &carried["reason"], &carried["carried_by"]),
+                (&other["state"], &other["reason"], &other["carried_by"]),
                 (&json!("skipped"), &json!("digested"), &carrier["id"])
             );
         }

@@ -116,12 +116,12 @@ async fn what_is_foreseen_on_day_0_is_what_is_sent() {
 async fn a_pack_is_compared_without_being_applied() {
     let dev = Dev::virtual_time().await;
     with_loans(&dev).await;
-    let today = forecast(&dev, 3).await;
-    let same = run_json(&dev, &["forecast", "--days", "3", "--pack", "loans"]).await;
+    let today = forecast(&dev, 4).await;
+    let same = run_json(&dev, &["forecast", "--days", "4", "--pack", "loans"]).await;
     assert_eq!((same.0, &same.1["added"], &same.1["removed"]), (Some(0), &json!([]), &json!([])), "{}", same.1);
     let reminders = json!([{"kind": "soon", "offset": "-1h", "template": "loan_reminder_2h", "channels": ["email"]}]);
     let pack = json!({"name": "loans", "reminder_policies": {"loan": {"reminders": reminders}}});
-    let compared = dev.admin.post("/v1/system/forecast", &json!({"days": 3, "pack": pack})).await;
+    let compared = dev.admin.post("/v1/system/forecast", &json!({"days": 4, "pack": pack})).await;
     assert_eq!(compared.status, 200, "{compared:?}");
     let added = sends(compared.body["added"].as_array().unwrap());
     let soon = |at: &str, who: &str| {
@@ -130,7 +130,7 @@ async fn a_pack_is_compared_without_being_applied() {
     assert!(added.contains(&soon("2026-11-23T15:00", "hugo")), "{added:?}");
     let removed = sends(compared.body["removed"].as_array().unwrap());
     assert!(removed.contains(&soon("2026-11-23T14:00", "hugo")), "{removed:?}");
-    assert_eq!(forecast(&dev, 3).await, today, "nothing was applied");
+    assert_eq!(forecast(&dev, 4).await, today, "nothing was applied");
 }
 
 #[tokio::test(flavor = "multi_thread")]

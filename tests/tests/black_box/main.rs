@@ -12,6 +12,7 @@ mod dead_letters;
 mod deciding;
 mod digests;
 mod escalation;
+mod docs_samples;
 mod exams_path;
 mod faults;
 mod forecast;

@@ -3,7 +3,7 @@
 
 use carillon_domain::Timestamp;
 use carillon_tests::command::{run, run_json};
-use carillon_tests::{Answer, Dev};
+use carillon_tests::{Answer, Dev, until};
 use serde_json::{Value, json};
 
 const PATH: &str = "/v1/system/schedules";
@@ -176,6 +176,11 @@ async fn the_command_shows_the_schedules_and_runs_one_r29_r30() {
     let dev = Dev::start().await;
     let applied = run(&dev, &["apply", "loans"]).await;
     assert_eq!(applied.code, Some(0), "{applied:?}");
+    // The deployment's own run at once, when the cloud has started.
+    until("all to run", async || {
+        (dev.admin.get(PATH).await.body["running"] == true).then_some(())
+    })
+    .await;
     let table = run(&dev, &["schedules"]).await;
     assert_eq!((table.code, table.last_line()), (Some(0), "running"), "{table:?}");
     let lines: Vec<Vec<&str>> = table.text.lines().map(|line| line.split_whitespace().collect()).collect();
@@ -204,6 +209,10 @@ async fn the_command_shows_the_schedules_and_runs_one_r29_r30() {
 #[tokio::test(flavor = "multi_thread")]
 async fn readiness_names_a_schedule_that_does_not_run_r31() {
     let dev = Dev::start().await;
+    until("all to run", async || {
+        (dev.admin.get(PATH).await.body["running"] == true).then_some(())
+    })
+    .await;
     let off = json!({"sweep": "sweep-reminders", "cadence": "30m", "enabled": false});
     assert_eq!(put(&dev, "mine", &off).await.status, 201);
     let ready = run(&dev, &["ready"]).await;

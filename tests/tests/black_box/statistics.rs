@@ -38,8 +38,8 @@ fn recount(log: &[Value]) -> BTreeMap<(String, String), i64> {
     counts
 }
 
-fn counted(stats: &Value) -> BTreeMap<(String, String), i64> {
-    let items = stats["items"].as_array().unwrap().iter();
+fn counted(numbers: &Value) -> BTreeMap<(String, String), i64> {
+    let items = numbers["items"].as_array().unwrap().iter();
     items
         .map(|item| {
             let [channel, state] = ["channel", "state"].map(|name| item[name].as_str().unwrap().to_owned());
@@ -87,7 +87,8 @@ async fn the_numbers_are_equal_to_a_recount_e21() {
 async fn what_a_test_key_posts_is_not_counted() {
     let dev = Dev::virtual_time().await;
     dev.with_an_order_route().await;
-    let made = dev.admin.post("/v1/keys", &json!({"name": "try", "kind": "test", "scopes": ["events:write"]})).await;
+    let made =
+        dev.admin.post("/v1/keys", &json!({"name": "try", "kind": "test", "scopes": ["events:write"]})).await;
     let key = made.body["key"].as_str().unwrap();
     let opted_out = json!({"channels": {"email": false}});
     assert_eq!(dev.admin.put("/v1/recipients/ada/preferences", &opted_out).await.status, 200);

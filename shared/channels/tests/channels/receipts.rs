@@ -72,8 +72,10 @@ fn the_statuses_of_a_webhook_become_receipts() {
 
 #[test]
 fn a_receipt_says_whether_its_message_is_billed() {
-    let billed = json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "marketing"});
-    let without_billable = json!({"pricing_model": "PMP", "type": "free_customer_service", "category": "service"});
+    let billed =
+        json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "marketing"});
+    let without_billable =
+        json!({"pricing_model": "PMP", "type": "free_customer_service", "category": "service"});
     for (pricing, billable, category) in
         [(billed, true, MetaCategory::Marketing), (without_billable, false, MetaCategory::Service)]
     {

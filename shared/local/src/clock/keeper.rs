@@ -13,7 +13,7 @@ use super::VirtualClock;
 use crate::fakes;
 use crate::journal::{Journal, JournalError};
 use crate::queues::LocalQueues;
-use crate::schedules::LocalSchedules;
+use crate::schedules::{Due, LocalSchedules};
 
 /// How long consumers may take to notice what is there for them, before it is looked again. On the machine's clock.
 const GLANCE: Duration = Duration::from_millis(2);
@@ -68,19 +68,27 @@ impl TimeKeeper {
     pub async fn advance(&self, by: Duration) -> Result<Timestamp, AdvanceError> {
         let mut swept = self.swept.lock().await;
         let target = self.clock.now().saturating_add(by).unwrap_or(Timestamp::MAX);
+        let mut scheduled = self.next_scheduled().await?;
         loop {
             self.idle().await?;
             // Between two seconds nothing is swept, and the due index need not be read.
             let second = whole_second(self.clock.now());
-            let sweep =
-                if second > self.clock.now() { Some(second) } else { self.do_due(&mut swept).await? };
-            match self.next_stop(sweep).await? {
+            let sweep = if second > self.clock.now() {
+                Some(second)
+            } else {
+                self.do_due(&mut swept, Due::Stops).await?
+            };
+            // Only such a run changes what the next one is for.
+            if scheduled.is_some_and(|at| at <= self.clock.now()) {
+                scheduled = self.next_scheduled().await?;
+            }
+            match self.next_stop(sweep, scheduled).await? {
                 Some(next) if next < target => self.clock.move_to(next),
                 _ => break,
             }
         }
         self.clock.move_to(target);
-        self.do_due(&mut swept).await?;
+        self.do_due(&mut swept, Due::Runs).await?;
         // It was looked at all the time whether something is due.
         self.pipeline.note_sweep(Sweep::Due, self.clock.now()).await?;
         Ok(self.clock.now())
@@ -88,12 +96,16 @@ impl TimeKeeper {
 
     /// Waits until all work of this instant is done, and sweeps as long as that moves something. Answers when the sweep
     /// has something to do next.
-    async fn do_due(&self, left_until: &mut Option<Timestamp>) -> Result<Option<Timestamp>, AdvanceError> {
+    async fn do_due(
+        &self,
+        left_until: &mut Option<Timestamp>,
+        due_schedules: Due,
+    ) -> Result<Option<Timestamp>, AdvanceError> {
         loop {
             self.idle().await?;
             let now = self.clock.now();
-            if self.schedules.next().is_some_and(|at| at <= now) {
-                self.schedules.fire(&self.pipeline).await?;
+            if self.schedules.is_due(due_schedules) {
+                self.schedules.fire(&self.pipeline, due_schedules).await?;
                 continue;
             }
             let due = self.pipeline.next_due().await?;
@@ -108,11 +120,19 @@ impl TimeKeeper {
         }
     }
 
+    /// The next run of a schedule that has something to plan.
+    async fn next_scheduled(&self) -> Result<Option<Timestamp>, AdvanceError> {
+        Ok(self.schedules.next_stop(self.pipeline.next_owed().await?))
+    }
+
     /// The next instant after now at which there is something to do.
-    async fn next_stop(&self, sweep: Option<Timestamp>) -> Result<Option<Timestamp>, AdvanceError> {
+    async fn next_stop(
+        &self,
+        sweep: Option<Timestamp>,
+        scheduled: Option<Timestamp>,
+    ) -> Result<Option<Timestamp>, AdvanceError> {
         let (_, message) = self.queues.outlook().await?;
         let (_, receipt) = fakes::receipts::outlook(&self.journal, self.clock.now()).await?;
-        let scheduled = self.schedules.next_stop(self.pipeline.next_owed().await?);
         Ok([message, receipt, self.clock.next_wake(), scheduled, sweep].into_iter().flatten().min())
     }
 

@@ -30,7 +30,7 @@ use crate::clock::activity::Activity;
 use crate::clock::{self, ClockSetting, TimeKeeper, VirtualClock};
 use crate::journal::Journal;
 use crate::outbox::pages;
-use crate::schedules::LocalSchedules;
+use crate::schedules::{Due, LocalSchedules};
 use crate::queues::{LocalQueues, QueueSettings, poll};
 use crate::secrets::LocalSecrets;
 
@@ -252,9 +252,8 @@ impl Cloud {
             async move { Ok::<_, Infallible>(jobs::handle(&p, event).await) }
         }));
         dead::consume(&mut self.tasks, &pipeline, &self.queues, &world.stopping);
-        // Virtual time fires schedules itself, when it passes them.
-        let schedules = self.hand.is_none().then(|| Arc::clone(&world.schedules));
-        self.tasks.spawn(sweep(pipeline, schedules, self.queues.activity().clone(), stopping()));
+        let firing = Firing { schedules: Arc::clone(&world.schedules), only_once: self.hand.is_some() };
+        self.tasks.spawn(sweep(pipeline, firing, self.queues.activity().clone(), stopping()));
     }
 }
 
@@ -279,17 +278,29 @@ fn clock_of(setting: ClockSetting) -> (Arc<dyn Clock>, Option<Arc<VirtualClock>>
     }
 }
 
-async fn sweep(pipeline: Arc<Pipeline>, schedules: Option<Arc<LocalSchedules>>, activity: Arc<Activity>, mut stopping: watch::Receiver<bool>) {
+/// The schedules that the sweep's task fires.
+struct Firing {
+    schedules: Arc<LocalSchedules>,
+    /// Virtual time fires them itself from then on, when it passes them.
+    only_once: bool,
+}
+
+async fn sweep(
+    pipeline: Arc<Pipeline>,
+    firing: Firing,
+    activity: Arc<Activity>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut fires = true;
     loop {
         let turn = activity.begin(None);
         if let Err(error) = sweep_due::handle(&pipeline).await {
             tracing::warn!(error = %error, "the sweep failed; the next one goes on");
         }
-        if let Some(schedules) = &schedules
-            && let Err(error) = schedules.fire(&pipeline).await
-        {
+        if fires && let Err(error) = firing.schedules.fire(&pipeline, Due::Runs).await {
             tracing::debug!(error = %error, "a sweep failed, as was said");
         }
+        fires = !firing.only_once;
         drop(turn);
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,

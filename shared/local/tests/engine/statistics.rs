@@ -46,7 +46,8 @@ fn form(n: usize, step: usize) -> Item {
     });
     if step > 1 {
         let sent = 1_795_165_200_700_i64;
-        delivery["attempts"] = json!({"1": {"s": sent, "e": sent + 300, "o": "succeeded", "p": 3_400, "f": step > 2}});
+        delivery["attempts"] =
+            json!({"1": {"s": sent, "e": sent + 300, "o": "succeeded", "p": 3_400, "f": step > 2}});
     }
     if n.is_multiple_of(10) && step > 2 {
         (delivery["state"], delivery["reason"]) = (json!("failed"), json!("rejected:131026"));
@@ -95,7 +96,8 @@ fn recount(items: &BTreeMap<Key, Item>) -> Sums {
     let mut all = Sums::new();
     for tenant in ["acme", "other"] {
         let mut counters = Counters::default();
-        let of_tenant = |key: &Key| key.pk().starts_with(&format!("T#{tenant}#R#")) && key.sk().starts_with("D#");
+        let of_tenant =
+            |key: &Key| key.pk().starts_with(&format!("T#{tenant}#R#")) && key.sk().starts_with("D#");
         for (_, item) in items.iter().filter(|(key, _)| of_tenant(key)) {
             let delivery: Delivery = serde_json::from_value(Value::Object(item.clone())).unwrap();
             counters.change(None, &delivery);
@@ -165,8 +167,12 @@ async fn shards_that_are_worked_in_any_order_come_to_the_same() {
     let records = lives(&table, &log, &mut numbers).await;
     // DynamoDB keeps the changes of one item in one shard; the sums do not even need that.
     for shard in [2, 0, 1] {
-        let own: Vec<Value> =
-            records.iter().enumerate().filter(|(i, _)| i % 3 == shard).map(|(_, record)| record.clone()).collect();
+        let own: Vec<Value> = records
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| i % 3 == shard)
+            .map(|(_, record)| record.clone())
+            .collect();
         for _ in 0..2 {
             statistics::handle(model.as_ref(), &event(&format!("shard-{shard}"), &own), now()).await.unwrap();
         }

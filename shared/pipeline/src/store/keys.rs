@@ -15,7 +15,7 @@ use crate::ports::{Index, Key, Query};
 pub(crate) use counters::{COUNTER_SHARDS, bounds, counted_place, counter, counters, credits, tenant_of_delivery};
 pub(crate) use events::{
     EVENT_SHARDS, deliveries_of, event, event_acknowledged, event_begun, event_cancelled, event_cut, event_part,
-    event_parts, event_plan, event_step, event_strays, spread_deliveries_of, unqueued_event,
+    event_parts, event_plan, everything_of_event, event_step, event_strays, spread_deliveries_of, unqueued_event,
 };
 pub(crate) use waits::{
     digest_closing, digest_head, digest_member, digest_member_id, digest_members, throttle,
@@ -125,6 +125,21 @@ fn person(tenant: &TenantId, recipient: &RecipientKey) -> String {
     format!("T#{tenant}#R#{recipient}")
 }
 
+/// Everything about one recipient.
+pub(crate) fn everything_of(
+    tenant: &TenantId,
+    recipient: &RecipientKey,
+    limit: usize,
+    after: Option<String>,
+) -> Query {
+    partition(person(tenant, recipient), limit, after)
+}
+
+/// Everything that is kept under an address.
+pub(crate) fn everything_at(tenant: &TenantId, address_hash: &str, limit: usize) -> Query {
+    partition(format!("T#{tenant}#A#{address_hash}"), limit, None)
+}
+
 /// A recipient.
 pub(crate) fn recipient(tenant: &TenantId, recipient: &RecipientKey) -> Key {
     key(person(tenant, recipient), "RECIPIENT")
@@ -227,6 +242,11 @@ pub(crate) fn pair_pace(tenant: &TenantId, channel: Channel, address_hash: &str)
 /// What a tenant has stopped.
 pub(crate) fn switches(tenant: &TenantId) -> Key {
     key(format!("T#{tenant}"), "SWITCHES")
+}
+
+/// Up to which days a tenant's log has been cleared.
+pub(crate) fn cleared(tenant: &TenantId) -> Key {
+    key(format!("T#{tenant}"), "CLEARED")
 }
 
 /// A tenant's settings.

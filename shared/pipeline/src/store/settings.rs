@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use carillon_domain::health::Thresholds;
 use carillon_domain::pacing::ChannelPace;
 use carillon_domain::window::WindowReminder;
-use carillon_domain::{Channel, InDoubtSettings, Preferences, RetrySchedule, TenantId};
+use carillon_domain::{Channel, InDoubtSettings, Preferences, Retention, RetrySchedule, TenantId};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,12 @@ pub struct Settings {
     /// The web origins whose pages may read feeds and preferences from a browser.
     #[serde(default)]
     pub inbox_origins: Vec<String>,
+    /// How many days what was sent is kept, by category.
+    #[serde(default)]
+    pub retention_days: Retention,
+    /// From when on admins are told that something does not go well.
+    #[serde(default)]
+    pub thresholds: Thresholds,
     /// Who is told before a WhatsApp window closes, by which event; nobody when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_reminder: Option<WindowReminder>,

@@ -54,8 +54,9 @@ async fn a_paced_delivery_costs_a_hundredth_of_a_write_more_and_five_when_it_wai
     world.rate(100).await;
     world.spent();
     world.fan_out("news", "Everybody", Priority::Normal).await;
-    // Three for each delivery, one for each page of 100; and the event: two, and its plan.
-    assert_eq!(world.spent(), 3 * 1_000 + 10 + 3);
+    // Three for each delivery, one for each page of 100; and the event: two, the note that its
+    // fan-out has begun, and its plan.
+    assert_eq!(world.spent(), 3 * 1_000 + 10 + 4);
     world.run_for(20).await;
     assert_eq!((world.calls().len(), world.spent()), (1_000, 2 * 1_000));
 
@@ -64,7 +65,7 @@ async fn a_paced_delivery_costs_a_hundredth_of_a_write_more_and_five_when_it_wai
     world.spent();
     world.fan_out("news", "Everybody", Priority::Normal).await;
     // Held: a place among what is due.
-    assert_eq!(world.spent(), 4 * 10 + 1 + 3);
+    assert_eq!(world.spent(), 4 * 10 + 1 + 4);
     world.run_for(120).await;
     // Out of that place and in again, and out with the claim; the answer.
     assert_eq!((world.calls().len(), world.spent()), (10, (3 + 2 + 1) * 10));

@@ -15,6 +15,11 @@ pub(crate) fn event_plan(tenant: &TenantId, id: &EventId) -> Key {
     key(format!("T#{tenant}#E#{id}"), "PLAN")
 }
 
+/// What became of an event, with the event itself.
+pub(crate) fn everything_of_event(tenant: &TenantId, id: &EventId, after: Option<String>) -> Query {
+    partition(format!("T#{tenant}#E#{id}"), 100, after)
+}
+
 /// That an event was taken back.
 pub(crate) fn event_cancelled(tenant: &TenantId, id: &EventId) -> Key {
     key(format!("T#{tenant}#E#{id}"), "CANCELLED")
