@@ -85,12 +85,14 @@ pub enum Command {
     Forecast(crate::forecast::Forecast),
     /// Show what runs by the clock, when it ran and when it runs next; run a sweep now
     Schedules(crate::schedules::Schedules),
+    /// Remove what is older than the tenant keeps it, or say how much that is
+    Cleanup(crate::cleanup::Cleanup),
     /// Show what is stopped; stop sending at once, or let it go again
     Switch(crate::switch::Switch),
     /// List, make and delete the keys of a tenant
     Keys(crate::keys::Keys),
-    /// Whether the cloud answers
-    Health,
+    /// Whether the cloud answers; with a key, what is wrong with the tenant
+    Health(crate::health::Health),
     /// Make the first tenant, its keys and the secrets of a deployed stack, with your AWS credentials
     Bootstrap(crate::bootstrap::Bootstrap),
 }

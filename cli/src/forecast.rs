@@ -48,7 +48,7 @@ fn foreseen(json: &Value, days: u32) -> String {
     let sent = items.iter().filter(|item| item["decision"] == "send").count();
     let days = counted(usize::try_from(days).unwrap_or_default(), "day");
     let mut text = if items.is_empty() { String::new() } else { listed(&items) };
-    text.push_str(&format!("{} in {days}", counted(sent, "message")));
+    text = format!("{text}{} in {days}", counted(sent, "message"));
     if json["truncated"] == true {
         text.push_str("; there is more than was looked at");
     }
@@ -60,11 +60,10 @@ fn compared(json: &Value) -> String {
     let mut text = String::new();
     for (heading, items) in [("with it only:", &added), ("without it only:", &removed)] {
         if !items.is_empty() {
-            text.push_str(&format!("{heading}\n{}", listed(items)));
+            text = format!("{text}{heading}\n{}", listed(items));
         }
     }
-    text.push_str(&format!("{} added, {} removed", added.len(), removed.len()));
-    text
+    format!("{text}{} added, {} removed", added.len(), removed.len())
 }
 
 fn listed(items: &[Value]) -> String {

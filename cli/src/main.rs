@@ -4,6 +4,7 @@
 mod apply;
 mod arguments;
 mod bootstrap;
+mod cleanup;
 mod client;
 mod dead_letters;
 mod demo;

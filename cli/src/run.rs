@@ -7,7 +7,7 @@ use crate::arguments::{Apply, Arguments, Command, Connection};
 use crate::client::Client;
 use crate::outcome::{Done, Failure};
 use crate::{
-    apply, bootstrap, dead_letters, demo, dev, explain, forecast, groups, health, keys, log, pack, prove, readiness,
+    apply, bootstrap, cleanup, dead_letters, demo, dev, explain, forecast, groups, health, keys, log, pack, prove, readiness,
     recipients, retry, schedules, send, stats, switch, templates, test_templates,
 };
 
@@ -38,10 +38,11 @@ pub async fn run(arguments: Arguments) -> Result<Done, Failure> {
         Command::TestTemplates(wanted) => test_templates::test_templates(&keyed(&connection)?, &wanted).await,
         Command::Forecast(wanted) => forecast::forecast(&keyed(&connection)?, &wanted).await,
         Command::Schedules(wanted) => schedules::schedules(&keyed(&connection)?, &wanted).await,
+        Command::Cleanup(wanted) => cleanup::cleanup(&keyed(&connection)?, &wanted).await,
         Command::Switch(wanted) => switch::switch(&keyed(&connection)?, &wanted).await,
         Command::Keys(keys) => keys::keys(&keyed(&connection)?, &keys).await,
         Command::Bootstrap(wanted) => bootstrap::run(wanted).await,
-        Command::Health => health::health(&Client::new(&connection.url, None)?).await,
+        Command::Health(wanted) => health::health(&connection, &wanted).await,
     }
 }
 

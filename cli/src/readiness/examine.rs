@@ -24,8 +24,8 @@ pub(super) fn examine(setup: &Setup, packs: &[Pack]) -> Vec<Item> {
         channel(setup, packs, Channel::Whatsapp),
         reach::addresses(setup),
         routes(setup, packs),
-        schedules::schedules(setup, packs),
         sending::sending(setup),
+        schedules::schedules(setup, packs),
     ]
 }
 

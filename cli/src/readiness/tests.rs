@@ -82,6 +82,7 @@ fn a_check_shows_what_there_is_and_what_is_worth_knowing() {
          \x20                   warning: member without phone number: bo in Sales; whatsapp is skipped\n\
          ok       routes     1 route\n\
          ok       sending    the last 1: 1 delivered\n\
+         ok       schedules  1 schedule, running\n\
          0 faults, 1 warning"
     );
     let text = check::shown(&items(&setup()), true).text;
@@ -158,7 +159,7 @@ fn readiness_is_a_line_for_each_thing() {
     setup.groups.get_mut("Sales").unwrap().count = 0;
     let done = ready::shown(&items(&setup));
     assert!(done.found_fault);
-    assert_eq!(done.text.lines().count(), 10);
+    assert_eq!(done.text.lines().count(), 11);
     assert!(done.text.contains(
         "not ok  routes     group without members: Sales, for the route order.created (fix: carillon groups add Sales RECIPIENT)\n"
     ), "{}", done.text);
@@ -181,6 +182,7 @@ fn a_validation_has_numbered_sections_and_ends_in_its_verdict() {
         "6. Members and addresses: ok",
         "7. Routes: ok",
         "8. Sending: ok",
+        "9. Schedules: ok",
     ] {
         assert!(valid.text.contains(heading), "{heading} in {}", valid.text);
     }

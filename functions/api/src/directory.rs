@@ -2,6 +2,7 @@
 
 use carillon_domain::{GroupName, Problem, Recipient, RecipientId};
 use carillon_pipeline::Pipeline;
+use carillon_pipeline::jobs::Worked;
 use carillon_pipeline::store::directory::StoredRecipient;
 use carillon_runtime::http::{Answer, Request};
 use serde_json::{Value, json};
@@ -25,12 +26,26 @@ pub(crate) async fn get_recipient(pipeline: &Pipeline, request: &Request) -> Res
 }
 
 pub(crate) async fn delete_recipient(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
-    let id = request.part("recipient")?;
-    if pipeline.delete_recipient(&request.caller()?.tenant, &id).await? {
+    let (id, tenant) = (request.part("recipient")?, &request.caller()?.tenant);
+    if request.query_as::<bool>("erase")?.unwrap_or_default() {
+        return match pipeline.erase(tenant, &id).await? {
+            Some(Worked::AtOnce(_)) => Ok(Answer::no_content()),
+            Some(worked) => Ok(Answer::worked(worked)),
+            None => Err(Problem::not_found("recipient", &id)),
+        };
+    }
+    if pipeline.delete_recipient(tenant, &id).await? {
         Ok(Answer::no_content())
     } else {
         Err(Problem::not_found("recipient", &id))
     }
+}
+
+pub(crate) async fn export(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    let id = request.part("recipient")?;
+    let cursor = request.query("cursor").filter(|cursor| !cursor.is_empty()).map(str::to_owned);
+    let data = pipeline.export(&request.caller()?.tenant, &id, cursor).await?;
+    data.map(|data| Answer::ok(&data)).ok_or_else(|| Problem::not_found("recipient", &id))
 }
 
 pub(crate) async fn list_recipients(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {

@@ -53,7 +53,10 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Get, "/v1/recipients/{recipient}", Read, |p, r| Box::pin(directory::get_recipient(p, r))),
     Call::keyed(Delete, "/v1/recipients/{recipient}", Manage, |p, r| {
         Box::pin(directory::delete_recipient(p, r))
-    }),
+    })
+    .querying(&["erase"]),
+    Call::keyed(Get, "/v1/recipients/{recipient}/export", Read, |p, r| Box::pin(directory::export(p, r)))
+        .querying(&["cursor"]),
     Call::keyed(Post, "/v1/recipients/search", Read, |p, r| Box::pin(people::search(p, r))),
     Call::keyed(Post, "/v1/recipients/import", Manage, |p, r| Box::pin(people::import(p, r))),
     Call::keyed(Post, "/v1/recipients/normalise", Manage, |p, r| Box::pin(people::normalise(p, r))),
@@ -65,6 +68,9 @@ pub const CALLS: &[Call] = &[
     }),
     // It changes nothing, so whoever may read may ask.
     Call::keyed(Post, "/v1/system/prove", Read, |p, r| Box::pin(events::prove(p, r))),
+    Call::keyed(Post, "/v1/system/cleanup", Manage, |p, r| Box::pin(people::cleanup(p, r))),
+    // The path of the system before.
+    Call::keyed(Post, "/api/notifications/system/cleanup/", Manage, |p, r| Box::pin(people::cleanup(p, r))),
     Call::keyed(Get, "/v1/system/stats", Read, |p, r| Box::pin(stats::get(p, r)))
         .querying(&["from", "to", "by"]),
     Call::keyed(Get, "/v1/system/settings", Read, |p, r| Box::pin(people::get_settings(p, r))),

@@ -1,4 +1,4 @@
-//! People in number, and what holds for all of them: suppressions, settings, import, normalise, search.
+//! People in number, and what holds for all of them: suppressions, settings, import, normalise, search, cleaning.
 
 use carillon_domain::parse::from_value;
 use carillon_domain::{FieldError, Problem, ProblemKind};
@@ -66,6 +66,10 @@ pub(crate) async fn normalise(pipeline: &Pipeline, request: &Request) -> Result<
     let Normalise { dry_run } = from_value(request.json(&[])?)?;
     let input = JobInput::Normalise { dry_run };
     pipeline.work_or_start_job(&request.caller()?.tenant, input).await.map(Answer::worked)
+}
+
+pub(crate) async fn cleanup(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
+    pipeline.cleanup(request.caller()?, request.json_or_nothing()?).await.map(Answer::worked)
 }
 
 #[derive(Deserialize)]

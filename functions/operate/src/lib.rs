@@ -8,6 +8,7 @@ mod dead_letters;
 mod deliveries;
 mod forecast;
 mod funds;
+mod health;
 mod keys;
 mod packs;
 mod schedules;
@@ -39,6 +40,14 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Put, "/v1/packs/{pack}", Manage, |p, r| Box::pin(packs::put(p, r))).querying(&["dry_run"]),
     Call::keyed(Get, "/v1/system/forecast", Read, |p, r| Box::pin(forecast::get(p, r))).querying(&["days"]),
     Call::keyed(Post, "/v1/system/forecast", Manage, |p, r| Box::pin(forecast::compare(p, r))),
+    Call::keyed(Get, "/v1/system/health", Read, |p, r| Box::pin(health::get(p, r))),
+    Call::keyed(Get, "/v1/system/problems", Read, |p, r| Box::pin(health::list(p, r)))
+        .querying(&["limit", "cursor"]),
+    Call::keyed(Post, "/v1/system/problems", Manage, |p, r| Box::pin(health::report(p, r))),
+    Call::keyed(Post, "/v1/system/problems/{problem}/resolve", Manage, |p, r| Box::pin(health::resolve(p, r))),
+    // The paths of the system before.
+    Call::keyed(Get, "/api/notifications/system/health-check/", Read, |p, r| Box::pin(health::get(p, r))),
+    Call::keyed(Post, "/api/notifications/system/report-problem/", Manage, |p, r| Box::pin(health::report(p, r))),
     Call::keyed(Get, "/v1/system/schedules", Read, |p, r| Box::pin(schedules::list(p, r))),
     Call::keyed(Put, "/v1/system/schedules/{schedule}", Manage, |p, r| Box::pin(schedules::put(p, r))),
     Call::keyed(Delete, "/v1/system/schedules/{schedule}", Manage, |p, r| {

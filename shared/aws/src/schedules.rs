@@ -50,6 +50,10 @@ impl ScheduleGroup {
                     Sweep::Reminders,
                     variable("CARILLON_SWEEP_REMINDERS_ARN", "the function that plans reminders")?,
                 ),
+                (
+                    Sweep::Cleanup,
+                    variable("CARILLON_SWEEP_CLEANUP_ARN", "the function that removes what is too old")?,
+                ),
             ]),
         })
     }

@@ -196,7 +196,10 @@ mod tests {
         }));
         assert!(shared.forget_person(&ada()));
         let expected = json!({"number": "7", "by": "erased", "call": "erased", "list": ["x", "erased"]});
-        assert_eq!(Value::Object(shared.input.data.clone()), expected.as_object().cloned().map(Value::Object).unwrap());
+        assert_eq!(
+            Value::Object(shared.input.data.clone()),
+            expected.as_object().cloned().map(Value::Object).unwrap()
+        );
         assert_eq!(shared.input.recipients.addresses[0].name, "Bob");
         let mut another = event(json!({"type": "a", "data": {"number": "adamant"}}));
         assert!(!another.forget_person(&ada()));

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::Timestamp;
 use crate::channel::Channel;
 use crate::counters::{Counters, Counts};
-use crate::credits::{CreditUnit, Credits};
 use crate::problem::FieldError;
 
 mod checks;
@@ -214,18 +213,6 @@ impl Reading {
     #[must_use]
     pub fn tally(&self, channel: Channel) -> Tally {
         self.channels.get(&channel).copied().unwrap_or_default()
-    }
-}
-
-/// What a tenant's credits say, where it has any.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CreditsSeen(pub Credits);
-
-impl CreditsSeen {
-    /// Whether a number of them means messages.
-    #[must_use]
-    pub fn are_messages(&self) -> bool {
-        self.0.unit == CreditUnit::Messages
     }
 }
 

@@ -11,7 +11,7 @@ use crate::parse;
 use crate::policy::{Fallback, InDoubtPolicy};
 use crate::problem::FieldError;
 use crate::quiet::SendWindow;
-use crate::throttle::Throttle;
+use crate::throttle::{Throttle, ThrottleMode};
 
 /// What preferences and policies hang on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -238,7 +238,8 @@ impl Route {
             faults.push(FieldError::new("/in_doubt", "is fallback, and the route has no fallback"));
         }
         faults.extend(self.faults_of_waiting());
-        faults.extend(escalation::faults(&self.escalation).into_iter().map(|fault| fault.under("/escalation")));
+        faults
+            .extend(escalation::faults(&self.escalation).into_iter().map(|fault| fault.under("/escalation")));
         faults
     }
 
@@ -250,6 +251,10 @@ impl Route {
         let mut faults = Vec::new();
         faults.extend(under(self.send_window.iter().flat_map(SendWindow::faults).collect(), "/send_window"));
         faults.extend(under(self.throttle.iter().flat_map(Throttle::faults).collect(), "/throttle"));
+        if !self.once_per.is_empty() && self.throttle.is_some_and(|t| t.mode == ThrottleMode::Drop) {
+            let detail = "drop does not go together with once_per: what is dropped would count as told";
+            faults.push(FieldError::new("/throttle/mode", detail));
+        }
         let Some(digest) = &self.digest else { return faults };
         faults.extend(under(digest.faults(), "/digest"));
         let together = [

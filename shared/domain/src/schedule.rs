@@ -20,11 +20,17 @@ pub enum Sweep {
     /// Plans the reminders of open deadlines.
     #[serde(rename = "sweep-reminders")]
     Reminders,
+    /// Removes what is older than its tenant keeps it.
+    #[serde(rename = "sweep-cleanup")]
+    Cleanup,
+    /// Looks after the health of every tenant.
+    #[serde(rename = "sweep-health")]
+    Health,
 }
 
 impl Sweep {
     /// Every sweep.
-    pub const ALL: [Self; 2] = [Self::Due, Self::Reminders];
+    pub const ALL: [Self; 4] = [Self::Due, Self::Reminders, Self::Cleanup, Self::Health];
 
     /// The sweep's name in JSON, which is its function's and that of the deployment's own schedule of it.
     #[must_use]
@@ -32,16 +38,24 @@ impl Sweep {
         match self {
             Self::Due => "sweep-due",
             Self::Reminders => "sweep-reminders",
+            Self::Cleanup => "sweep-cleanup",
+            Self::Health => "sweep-health",
         }
     }
 
     /// How often the deployment runs it by itself, whatever tenants declare. `template.yaml` says the same.
     #[must_use]
     pub fn deployment_cadence(self) -> Cadence {
-        Cadence::of_minutes(match self {
-            Self::Due => 1,
-            Self::Reminders => 15,
-        })
+        match self {
+            Self::Due => Cadence::of_minutes(1),
+            Self::Reminders => Cadence::of_minutes(15),
+            Self::Health => Cadence::of_minutes(5),
+            Self::Cleanup => Cadence {
+                text: "daily 02:00".to_owned(),
+                fields: Fields::daily(2, 0),
+                in_utc: true,
+            },
+        }
     }
 }
 
@@ -86,6 +100,9 @@ impl Schedule {
     #[must_use]
     pub fn faults(&self) -> Vec<FieldError> {
         let mut faults = Vec::new();
+        if self.sweep == Sweep::Health {
+            faults.push(FieldError::new("/sweep", "runs for every tenant by the deployment's own schedule"));
+        }
         if let Some(classes) = &self.classes {
             if self.sweep != Sweep::Reminders {
                 faults.push(FieldError::new("/classes", "only sweep-reminders has classes"));

@@ -3,6 +3,7 @@
 //! cloud in real time.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -16,10 +17,20 @@ use serde_json::Value;
 /// How long before a reminder opens it is planned at the latest: at its very instant it would be late.
 const BEFORE_IT_OPENS: SignedDuration = SignedDuration::from_mins(15);
 
+/// How much later than its next run a clock that is moved by hand stops for sweep-health, while a problem is open and
+/// nothing happens: what ends it then is that time passes.
+const WHILE_OPEN: SignedDuration = SignedDuration::from_mins(55);
+
 /// The schedules of one cloud.
 pub struct LocalSchedules {
     clock: Arc<dyn Clock>,
     entries: Mutex<BTreeMap<String, Entry>>,
+    /// Something has happened since sweep-health ran.
+    stirred: AtomicBool,
+    /// It found a problem, or one goes on.
+    open_problems: AtomicBool,
+    /// The clock is moved by hand.
+    by_hand: AtomicBool,
 }
 
 /// A schedule, and when it fires next; never when its cadence has no more runs.
@@ -53,7 +64,13 @@ impl LocalSchedules {
     /// time exactly when something is due.
     #[must_use]
     pub fn from_now(clock: Arc<dyn Clock>) -> Arc<Self> {
-        let schedules = Self { clock, entries: Mutex::default() };
+        let schedules = Self {
+            clock,
+            entries: Mutex::default(),
+            stirred: AtomicBool::new(true),
+            open_problems: AtomicBool::new(false),
+            by_hand: AtomicBool::new(false),
+        };
         for sweep in Sweep::ALL.into_iter().filter(|sweep| *sweep != Sweep::Due) {
             schedules.set(Registration {
                 name: sweep.to_string(),
@@ -78,14 +95,15 @@ impl LocalSchedules {
     #[must_use]
     pub fn next_stop(&self, owed: Option<Timestamp>) -> Option<Timestamp> {
         let stop = |Entry { registration, next, .. }: &Entry| match registration.sweep {
-            // Virtual time stops wherever something is due.
-            Sweep::Due => None,
+            // Virtual time stops wherever something is due. Health is asked for by itself: it depends on what has happened.
+            Sweep::Due | Sweep::Health => None,
             Sweep::Reminders => {
                 let (next, by) = ((*next)?, owed?.checked_sub(BEFORE_IT_OPENS).ok()?);
                 let before = next.checked_sub(SignedDuration::from_millis(1)).unwrap_or(next);
                 let last = registration.cadence.last_run(&zone(registration), before, by);
                 Some(last.unwrap_or(next))
             }
+            Sweep::Cleanup => *next,
         };
         let mut entries = self.lock();
         for entry in entries.values_mut() {
@@ -104,6 +122,8 @@ impl LocalSchedules {
             let ran = match sweep {
                 Sweep::Due => sweep_due::handle(pipeline).await,
                 Sweep::Reminders => sweep_reminders::handle(pipeline, input).await,
+                Sweep::Cleanup => sweep_cleanup::handle(pipeline, input).await,
+                Sweep::Health => self.look_after(pipeline).await,
             };
             if let Err(error) = ran {
                 tracing::warn!(schedule = name, error = %error, "a scheduled sweep failed; the next one goes on");
@@ -111,6 +131,45 @@ impl LocalSchedules {
             }
         }
         failed
+    }
+
+    /// Notes that something has happened, in the time of a clock that is moved by hand: the next run of sweep-health may
+    /// find something else than the last.
+    pub fn stir(&self) {
+        self.by_hand.store(true, Ordering::Relaxed);
+        self.stirred.store(true, Ordering::Relaxed);
+    }
+
+    /// Where such a clock stops next for sweep-health.
+    #[must_use]
+    pub fn next_health_stop(&self) -> Option<Timestamp> {
+        let mut entries = self.lock();
+        let entry = entries.values_mut().find(|entry| entry.registration.sweep == Sweep::Health)?;
+        entry.stop = self.next_look(entry.next);
+        entry.stop
+    }
+
+    /// Where it stops, given the next run of sweep-health: there, after something happened; an
+    /// hour on, while a problem is open; else nowhere.
+    fn next_look(&self, next: Option<Timestamp>) -> Option<Timestamp> {
+        match next {
+            next if self.stirred.load(Ordering::Relaxed) => next,
+            Some(next) if self.open_problems.load(Ordering::Relaxed) => next.checked_add(WHILE_OPEN).ok(),
+            _ => None,
+        }
+    }
+
+    async fn look_after(&self, pipeline: &Pipeline) -> Result<(), WorkError> {
+        self.stirred.store(false, Ordering::Relaxed);
+        if self.by_hand.load(Ordering::Relaxed) {
+            // The clock stops wherever these have something to do, so they are never late.
+            for sweep in [Sweep::Due, Sweep::Reminders] {
+                pipeline.note_sweep(sweep, pipeline.now()).await?;
+            }
+        }
+        let watched = sweep_health::handle(pipeline).await?;
+        self.open_problems.store(watched.open > 0, Ordering::Relaxed);
+        Ok(())
     }
 
     /// What is due by now, the longest due first.

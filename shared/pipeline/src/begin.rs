@@ -51,6 +51,9 @@ pub(crate) fn begin(
         return Planned { delivery, send: None, later: None, cost };
     }
     if let Some(waits) = scheduled.or(first_wait) {
+        if let Some(until) = waits.until.filter(|_| scheduled.is_none() && terms.expires_by_default) {
+            delivery.expires_at = plus(delivery.expires_at, until.duration_since(now));
+        }
         waits.hold(&mut delivery);
         return Planned { delivery, send: None, later: Some(message), cost };
     }

@@ -158,6 +158,8 @@ impl Pipeline {
                     return Ok(Some(false));
                 }
                 StateKind::Cancelled => return Ok(Some(before.state == taken_back)),
+                // Another delivery tells of it.
+                StateKind::Skipped if before.carried_by.is_some() => return Ok(Some(false)),
                 StateKind::Skipped => return Ok(None),
                 StateKind::Pending | StateKind::Held | StateKind::Retrying => {}
                 _ => return Ok(Some(false)),

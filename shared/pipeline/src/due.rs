@@ -189,6 +189,15 @@ impl Pipeline {
             let moved = self.moved(tenant, before, gone, Swept { ended: 1, ..Swept::default() }).await?;
             return Ok(moved.map_or_else(Swept::default, |(_, swept)| swept));
         }
+        // The others are asked at the last look before their call.
+        if before.channel == Channel::InApp
+            && !before.tells_of_others()
+            && before.revived.is_none()
+            && let Some(reason) = self.taken_back(tenant, &before.event_id).await?
+        {
+            let gone = ended(&before, State::Cancelled(reason.into()), now);
+            return self.kept_back(tenant, before, gone).await;
+        }
         if let Some(mode) = self.switches(tenant).await?.stop((&before).into()) {
             let (mut stopped, swept) = stopped(&before, &next, mode, now);
             self.owe_fallback(tenant, &before, &mut stopped).await?;

@@ -3,7 +3,8 @@
 //! comes here.
 
 use carillon_domain::{
-    Category, Channel, ChannelChoice, Delivery, DeliveryId, InDoubtPolicy, State, StateKind, TenantId,
+    Category, Channel, ChannelChoice, Delivery, DeliveryId, HeldReason, InDoubtPolicy, State, StateKind,
+    TenantId,
 };
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -68,8 +69,15 @@ impl Pipeline {
     pub(crate) async fn fall_back(&self, tenant: &TenantId, owing: Delivery) -> Result<bool, WorkError> {
         // Counted with the event's plan: while fan-out is not complete it is owed a little longer.
         let now = self.now();
-        let early = now < owing.expires_at && self.event_plan(tenant, &owing.event_id).await?.is_none();
-        let next = early.then(|| plus(now, LOOK_AGAIN));
+        // What still waits for its own time has not failed: both would go at once.
+        let waits = matches!(
+            owing.state,
+            State::Held(HeldReason::Scheduled | HeldReason::QuietHours | HeldReason::Throttled)
+        );
+        let early =
+            now < owing.expires_at && (waits || self.event_plan(tenant, &owing.event_id).await?.is_none());
+        let from = owing.held_until.filter(|_| waits).map_or(now, |until| until.max(now));
+        let next = early.then(|| plus(from, LOOK_AGAIN));
         let tried = !early && self.try_other_channels(tenant, &owing).await?;
         let mut before = owing;
         loop {

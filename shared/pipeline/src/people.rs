@@ -40,6 +40,8 @@ struct SettingsInput {
     inbox_origins: Option<Vec<String>>,
     window_reminder: Option<WindowReminder>,
     retention_days: Option<Retention>,
+    /// Those that are named; the others stay.
+    thresholds: Option<serde_json::Map<String, Value>>,
 }
 
 impl Pipeline {

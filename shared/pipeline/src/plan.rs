@@ -42,6 +42,8 @@ pub struct Terms<'a> {
     pub priority: Priority,
     /// After this instant nothing is sent.
     pub expires_at: Timestamp,
+    /// Neither event nor route says it: what has to wait for its hours is worth sending as long after them.
+    pub expires_by_default: bool,
     /// The route's condition.
     pub when: Option<&'a str>,
     /// Other channels for those whom these do not reach.
@@ -108,6 +110,8 @@ impl<'a> Terms<'a> {
             reminder: event.reminder_kind().or(route.and_then(|r| r.reminder.as_deref())),
             priority: event.input.priority.or(route.map(|r| r.priority)).unwrap_or_default(),
             expires_at: event.input.expires_at.unwrap_or(default_expiry),
+            expires_by_default: event.input.expires_at.is_none()
+                && route.is_none_or(|r| r.expires_after_s.is_none()),
             when: route.and_then(|r| r.when.as_deref()),
             fallback: whole.and_then(|r| r.fallback.as_ref()),
             send_window: route.and_then(|r| r.send_window.as_ref()),

@@ -143,6 +143,18 @@ impl Pipeline {
         Ok(json!({"running": running, "items": items}))
     }
 
+    /// Those of the deployment's sweeps that ran once and should have run since.
+    pub(crate) async fn late_sweeps(&self, sweeps: &[Sweep]) -> Result<Vec<&'static str>, StoreError> {
+        let mut late = Vec::new();
+        for sweep in sweeps {
+            let progress = self.deployment_progress(*sweep).await?;
+            let missed = progress.last_run_at.map(|ran| sweep.deployment_cadence().next_runs(&TimeZone::UTC, ran, 1));
+            let is_missed = missed.as_deref().and_then(<[_]>::first).is_some_and(|at| is_late(*at, self.now()));
+            late.extend(is_missed.then(|| sweep.as_str()));
+        }
+        Ok(late)
+    }
+
     /// The zone of a schedule's local times, by its name.
     async fn zone_name(&self, tenant: &TenantId, schedule: &Schedule) -> Result<String, StoreError> {
         Ok(match &schedule.time_zone {

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::cleanup::Removed;
 use crate::context::Pipeline;
 use crate::ports::StoreError;
 use crate::remind::PlannedReminders;
@@ -36,7 +37,31 @@ pub struct RemindersRun {
     pub schedule: Option<ScheduleName>,
 }
 
+/// What sweep-cleanup is started with; a deployment's own schedule says nothing and means every tenant.
+pub type CleanupRun = RemindersRun;
+
 impl Pipeline {
+    /// Removes what is older than its tenant keeps it: a schedule's tenant, or every one.
+    ///
+    /// # Errors
+    /// When the store cannot be reached for one of the tenants; the others are done.
+    pub async fn run_cleanup(&self, run: &CleanupRun) -> Result<Removed, WorkError> {
+        let (Some(tenant), Some(name)) = (&run.tenant, &run.schedule) else {
+            return self.sweep_cleanup(None).await;
+        };
+        let Some(stored) = self.schedule(tenant, name).await? else {
+            tracing::info!(tenant.id = %tenant, schedule = %name, "the schedule is gone");
+            return Ok(Removed::default());
+        };
+        if !stored.schedule.enabled || stored.schedule.sweep != Sweep::Cleanup {
+            return Ok(Removed::default());
+        }
+        let removed = self.sweep_cleanup(Some(tenant)).await?;
+        let now = Some(self.now());
+        self.note_run(tenant, name, stored.progress, Progress { last_run_at: now, watermark_at: now }).await?;
+        Ok(removed)
+    }
+
     /// Plans the reminders that a schedule is for: those that fall due before its next run, and a margin. Without a
     /// schedule, for every tenant: what no schedule of theirs is for, and what their schedules should have done by now.
     ///
@@ -87,6 +112,13 @@ impl Pipeline {
                 answer["failed"] = json!(planned.failed);
                 answer["unfinished"] = json!(planned.unfinished);
             }
+            Sweep::Health => {
+                let watched = self.watch(&caller.tenant).await?;
+                answer["opened"] = json!(watched.opened);
+                answer["resolved"] = json!(watched.resolved);
+                answer["open"] = json!(watched.open);
+            }
+            Sweep::Cleanup => answer["removed"] = json!(self.sweep_cleanup(Some(&caller.tenant)).await?),
         }
         Ok(answer)
     }

@@ -14,7 +14,7 @@ use futures_util::future::try_join_all;
 use crate::context::Pipeline;
 use crate::plan::Planned;
 use crate::ports::StoreError;
-use crate::store::throttles::{PutRoom, Room};
+use crate::store::throttles::{KEPT, PutRoom, Room};
 use crate::waits::Waits;
 
 /// How often a reservation is repeated that others came before.
@@ -39,7 +39,10 @@ impl Pipeline {
                 Some(at) => return Ok((at > now).then_some(at)),
                 None => throttle.room(&before.instants(), now),
             };
-            if at > now && throttle.mode == ThrottleMode::Drop {
+            let ahead = before.taken.iter().filter(|one| one.at > now).count();
+            // No more slots ahead than are remembered beside those that count: one that is forgotten is given twice.
+            let full = ahead >= KEPT - Throttle::MOST as usize;
+            if at > now && (throttle.mode == ThrottleMode::Drop || full) {
                 return Ok(Some(at));
             }
             let after = before.with(event, at);
@@ -108,6 +111,7 @@ impl Pipeline {
                 }
                 Some(Decided::Dropped) => {
                     one.delivery.state = State::Skipped(PlainReason::Throttled.into());
+                    one.delivery.fallback_at = None;
                     one.send = None;
                 }
                 Some(Decided::Goes) | None => {}

@@ -221,6 +221,7 @@ impl Pipeline {
             }
             (Some(_), ThrottleMode::Drop) => {
                 next.state = State::Skipped(PlainReason::Throttled.into());
+                next.fallback_at = None;
                 next.retry_at = None;
                 Ok(Onward::Becomes)
             }

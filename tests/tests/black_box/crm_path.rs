@@ -124,7 +124,7 @@ fn anything() -> Value {
         "order_number": "A-1001", "customer_name": "Ada Lungu", "total_amount": "USD 100.00", "payment_method": "card",
         "invoice_number": "INV-1", "request_number": "R-1", "installation_type": "inverter", "kit_type": "standard",
         "panel_count": 12, "reason": "new roof", "address": "1 Example Road", "preferred_date": "24 November",
-        "related_contact_name": "Rudo Gumbo", "error_code": 131_026, "error_message": "Message undeliverable",
+        "related_contact_name": "Rudo Gumbo", "contact_name": "Rudo Gumbo", "error_code": 131_026, "error_message": "Message undeliverable",
         "last_bot_message": "One moment, please.", "job_card_number": "J-1", "product": "inverter",
         "description": "does not start", "application_number": "L-1", "applicant_name": "Ada Lungu",
         "loan_type": "solar", "amount": "USD 900.00", "closes_at": "2026-11-20T14:30:00Z",

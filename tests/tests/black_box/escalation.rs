@@ -176,8 +176,9 @@ async fn what_was_acknowledged_before_its_first_step_escalates_never() {
 async fn what_a_told_step_holds_back_is_cancelled_with_its_reason() {
     let dev = on_call(json!(["email"])).await;
     let id = open(&dev, json!({})).await;
-    let stop = json!({"switches": [{"scope": "channel", "value": "email", "stopped": true, "mode": "hold"}]});
-    assert_eq!(dev.admin.put("/v1/system/switches", &stop).await.status, 200);
+    let stopped =
+        json!({"switches": [{"scope": "channel", "value": "email", "stopped": true, "mode": "hold"}]});
+    assert_eq!(dev.admin.put("/v1/system/switches", &stopped).await.status, 200);
     dev.advance(660).await;
     let step = step_event(&dev, &id, 1).await["id"].as_str().unwrap().to_owned();
     for held in dev.deliveries(&step).await {
@@ -227,7 +228,8 @@ async fn the_link_in_a_mail_acknowledges_by_a_post_and_asks_in_its_readers_langu
     let html = mail["html"].as_str().unwrap().replace("&#x2f;", "/");
     let link = html.split('"').find(|part| part.contains("/a/")).unwrap();
     let path = link.strip_prefix(&dev.cloud.ready().url).unwrap();
-    assert!(!path.contains("lea"), "{path}");
+    // Its ids are drawn from letters and digits: only a mark of an address is sure to be none of theirs.
+    assert!(!path.contains('@') && !path.contains("12025550102"), "{path}");
     let anybody = dev.admin.with_key("");
     for _ in 0..2 {
         let page = anybody.get(path).await;

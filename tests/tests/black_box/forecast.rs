@@ -25,7 +25,12 @@ async fn forecast(dev: &Dev, days: u32) -> Vec<Value> {
 fn sends(items: &[Value]) -> Vec<Sent> {
     let sent = items.iter().filter(|item| item["decision"] == "send");
     let each = |item: &Value| {
-        (text(item, "at")[..16].to_owned(), text(item, "recipient_id"), text(item, "channel"), text(item, "template"))
+        (
+            text(item, "at")[..16].to_owned(),
+            text(item, "recipient_id"),
+            text(item, "channel"),
+            text(item, "template"),
+        )
     };
     let mut all: Vec<Sent> = sent.map(each).collect();
     all.sort();
@@ -41,7 +46,12 @@ async fn log(dev: &Dev) -> Vec<Value> {
 fn sent(deliveries: &[Value]) -> Vec<Sent> {
     let gone = deliveries.iter().filter(|delivery| delivery["sent_at"].is_string());
     let each = |d: &Value| {
-        (text(d, "sent_at")[..16].to_owned(), text(d, "recipient_id"), text(d, "channel"), text(d, "template"))
+        (
+            text(d, "sent_at")[..16].to_owned(),
+            text(d, "recipient_id"),
+            text(d, "channel"),
+            text(d, "template"),
+        )
     };
     let mut all: Vec<Sent> = gone.map(each).collect();
     all.sort();
@@ -93,15 +103,18 @@ async fn with_loans(dev: &Dev) {
 async fn what_is_foreseen_on_day_0_is_what_is_sent() {
     let dev = Dev::virtual_time().await;
     with_loans(&dev).await;
-    let before: BTreeSet<String> = log(&dev).await.iter().filter(|d| d["sent_at"].is_string()).map(|d| text(d, "id")).collect();
+    let before: BTreeSet<String> =
+        log(&dev).await.iter().filter(|d| d["sent_at"].is_string()).map(|d| text(d, "id")).collect();
     let foreseen = forecast(&dev, 12).await;
     assert_eq!(forecast(&dev, 12).await, foreseen, "looking ahead changes nothing");
     assert!(sends(&foreseen).len() >= 15, "{foreseen:#?}");
     dev.advance(12 * DAY).await;
-    let since: Vec<Value> = log(&dev).await.into_iter().filter(|d| !before.contains(&text(d, "id"))).collect();
+    let since: Vec<Value> =
+        log(&dev).await.into_iter().filter(|d| !before.contains(&text(d, "id"))).collect();
     assert_eq!(sends(&foreseen), sent(&since));
     let why = |items: &[Value], state: &str| {
-        let skipped = items.iter().filter(|item| item[state] == "skipped" && item["template"] != "loan_created");
+        let skipped =
+            items.iter().filter(|item| item[state] == "skipped" && item["template"] != "loan_created");
         let mut each: Vec<_> = skipped
             .map(|item| ["recipient_id", "channel", "template", "reason"].map(|name| text(item, name)))
             .collect();
@@ -118,8 +131,14 @@ async fn a_pack_is_compared_without_being_applied() {
     with_loans(&dev).await;
     let today = forecast(&dev, 4).await;
     let same = run_json(&dev, &["forecast", "--days", "4", "--pack", "loans"]).await;
-    assert_eq!((same.0, &same.1["added"], &same.1["removed"]), (Some(0), &json!([]), &json!([])), "{}", same.1);
-    let reminders = json!([{"kind": "soon", "offset": "-1h", "template": "loan_reminder_2h", "channels": ["email"]}]);
+    assert_eq!(
+        (same.0, &same.1["added"], &same.1["removed"]),
+        (Some(0), &json!([]), &json!([])),
+        "{}",
+        same.1
+    );
+    let reminders =
+        json!([{"kind": "soon", "offset": "-1h", "template": "loan_reminder_2h", "channels": ["email"]}]);
     let pack = json!({"name": "loans", "reminder_policies": {"loan": {"reminders": reminders}}});
     let compared = dev.admin.post("/v1/system/forecast", &json!({"days": 4, "pack": pack})).await;
     assert_eq!(compared.status, 200, "{compared:?}");
@@ -158,5 +177,8 @@ async fn a_forecast_that_cannot_be_is_refused_and_the_command_shows_one() {
     assert!(refused.pointers().iter().all(|pointer| pointer.starts_with("/pack/routes/a.b")), "{refused:?}");
     let shown = run(&dev, &["forecast", "--days", "1"]).await;
     assert_eq!(shown.code, Some(0), "{shown:?}");
-    assert!(shown.text.contains("loan_reminder_2h v1") && shown.last_line().ends_with("in 1 day"), "{shown:?}");
+    assert!(
+        shown.text.contains("loan_reminder_2h v1") && shown.last_line().ends_with("in 1 day"),
+        "{shown:?}"
+    );
 }

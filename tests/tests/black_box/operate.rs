@@ -241,13 +241,18 @@ fn pack() -> Value {
 }
 
 fn one_of_each() -> Value {
-    json!({"groups": ["Sales Team"], "templates": ["order"], "routes": ["order.created"], "settings": []})
+    json!({
+        "groups": ["Sales Team"], "templates": ["order"], "routes": ["order.created"], "settings": [],
+        "reminder_policies": [], "schedules": []
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pack_that_is_applied_twice_changes_nothing_the_second_time() {
     let dev = Dev::start().await;
-    let nothing = json!({"groups": [], "templates": [], "routes": [], "settings": []});
+    let nothing = json!({
+        "groups": [], "templates": [], "routes": [], "settings": [], "reminder_policies": [], "schedules": []
+    });
     let dry = dev.admin.put("/v1/packs/shop?dry_run=true", &pack()).await;
     assert_eq!((dry.status, &dry.body["created"], &dry.body["dry_run"]), (200, &one_of_each(), &json!(true)));
     for list in ["groups", "templates", "routes"] {

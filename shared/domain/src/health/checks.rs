@@ -1,7 +1,8 @@
 //! The checks, for [`super`]: each is a function of the figures and the thresholds.
 
-use super::{Check, CreditsSeen, Finding, Reading, Severity, Tally, Thresholds};
+use super::{Check, Finding, Reading, Severity, Tally, Thresholds};
 use crate::channel::Channel;
+use crate::credits::{CreditUnit, Credits};
 
 /// So many calls without a success say that a provider takes nothing.
 const TELLING_CALLS: i64 = 3;
@@ -29,7 +30,7 @@ pub struct Snapshot {
     /// There may be more of them than were counted.
     pub more_dead_letters: bool,
     /// Credits.
-    pub credits: Option<CreditsSeen>,
+    pub credits: Option<Credits>,
     /// The deployment's sweeps that are late.
     pub late_sweeps: Vec<&'static str>,
     /// Templates that the provider does not send, with what it says of them.
@@ -56,7 +57,13 @@ pub fn checks(seen: &Snapshot, limits: &Thresholds) -> Vec<Finding> {
     findings.extend(credits(seen, limits));
     findings.push(named(Check::Sweeps, &seen.late_sweeps, "Sweeps", "run as they should", "late"));
     let templates: Vec<&str> = seen.refused_templates.iter().map(String::as_str).collect();
-    findings.push(named(Check::Templates, &templates, "Templates", "the provider takes all", "not sent by the provider"));
+    findings.push(named(
+        Check::Templates,
+        &templates,
+        "Templates",
+        "the provider takes all",
+        "not sent by the provider",
+    ));
     findings
 }
 
@@ -73,7 +80,12 @@ fn bad_if(bad: bool, severity: Severity) -> Option<Severity> {
     Some(if bad { severity } else { Severity::Ok })
 }
 
-fn finding(check: Check, severity: Option<Severity>, (value, threshold): (i64, i64), text: String) -> Finding {
+fn finding(
+    check: Check,
+    severity: Option<Severity>,
+    (value, threshold): (i64, i64),
+    text: String,
+) -> Finding {
     Finding { check, channel: None, severity, value, threshold, text, broken: Vec::new() }
 }
 
@@ -139,13 +151,19 @@ fn success_rate(channel: Channel, now: &Tally, before: &Tally, limits: &Threshol
     let who = name(channel);
     if all < i64::from(limits.success_rate_least) {
         let text = format!("{who}: too few messages for a success rate");
-        return Some(of_channel(channel, finding(Check::SuccessRate, Some(Severity::Ok), (100, least), text)));
+        return Some(of_channel(
+            channel,
+            finding(Check::SuccessRate, Some(Severity::Ok), (100, least), text),
+        ));
     }
     let percent = good * 100 / all;
     let low = percent < least;
     let below = if low { format!(" (below {least}% threshold)") } else { String::new() };
     let text = format!("{who}: {percent}% success rate{below}");
-    Some(of_channel(channel, finding(Check::SuccessRate, bad_if(low, Severity::Warning), (percent, least), text)))
+    Some(of_channel(
+        channel,
+        finding(Check::SuccessRate, bad_if(low, Severity::Warning), (percent, least), text),
+    ))
 }
 
 fn failed(seen: &Snapshot, limits: &Thresholds) -> Finding {
@@ -163,7 +181,8 @@ fn failed(seen: &Snapshot, limits: &Thresholds) -> Finding {
         format!("{sum} failed messages in 24 hours")
     };
     // Whoever is told is told where no more than a few failed.
-    let broken = by_channel.into_iter().filter(|(_, n)| many && *n * 5 > sum).map(|(channel, _)| channel).collect();
+    let broken =
+        by_channel.into_iter().filter(|(_, n)| many && *n * 5 > sum).map(|(channel, _)| channel).collect();
     Finding { broken, ..finding(Check::Failed, bad_if(many, Severity::Critical), (sum, most), text) }
 }
 
@@ -204,11 +223,13 @@ fn dead_letters(seen: &Snapshot, limits: &Thresholds) -> Finding {
 
 /// Two rules, named apart: a share of the allowance, and a number.
 fn credits(seen: &Snapshot, limits: &Thresholds) -> Vec<Finding> {
-    let Some(CreditsSeen(credits)) = seen.credits else { return Vec::new() };
+    let Some(credits) = seen.credits else { return Vec::new() };
     let mut findings = Vec::new();
     if let Some(percent) = credits.percent() {
-        let (warning, critical) = (i64::from(limits.credits_warning_percent), i64::from(limits.credits_critical_percent));
-        let at_most = |limit: i64| credits.balance.saturating_mul(100) <= credits.allowance.saturating_mul(limit);
+        let (warning, critical) =
+            (i64::from(limits.credits_warning_percent), i64::from(limits.credits_critical_percent));
+        let at_most =
+            |limit: i64| credits.balance.saturating_mul(100) <= credits.allowance.saturating_mul(limit);
         let (severity, threshold) = if at_most(critical) {
             (Severity::Critical, critical)
         } else if at_most(warning) {
@@ -216,11 +237,12 @@ fn credits(seen: &Snapshot, limits: &Thresholds) -> Vec<Finding> {
         } else {
             (Severity::Ok, warning)
         };
-        let low = if severity > Severity::Ok { format!(" (the limit is {threshold}%)") } else { String::new() };
+        let low =
+            if severity > Severity::Ok { format!(" (the limit is {threshold}%)") } else { String::new() };
         let text = format!("Credits: {percent}% of the allowance left{low}");
         findings.push(finding(Check::CreditsShare, Some(severity), (percent, threshold), text));
     }
-    if (CreditsSeen(credits)).are_messages() {
+    if credits.unit == CreditUnit::Messages {
         let (left, least) = (credits.balance, i64::from(limits.credits_left));
         let few = left < least;
         let fewer = if few { format!(" (fewer than {least})") } else { String::new() };
@@ -252,7 +274,6 @@ mod tests {
 
     use super::*;
     use crate::Timestamp;
-    use crate::credits::{CreditUnit, Credits};
 
     fn reading(channel: Channel, tally: Tally) -> Reading {
         Reading { at: Timestamp::UNIX_EPOCH, first_day: 0, channels: BTreeMap::from([(channel, tally)]) }
@@ -316,8 +337,15 @@ mod tests {
             seen.day = (reading(Channel::Email, now), nothing());
             assert_eq!(found(&seen, "failed").0, Some(severity), "{failed}");
         }
-        assert_eq!(found(&seen, "failed").1, "51 failed messages in 24 hours (above the limit of 50): Email 51");
-        let broken = checks(&seen, &Thresholds::default()).into_iter().find(|f| f.check == Check::Failed).unwrap().broken;
+        assert_eq!(
+            found(&seen, "failed").1,
+            "51 failed messages in 24 hours (above the limit of 50): Email 51"
+        );
+        let broken = checks(&seen, &Thresholds::default())
+            .into_iter()
+            .find(|f| f.check == Check::Failed)
+            .unwrap()
+            .broken;
         assert_eq!(broken, [Channel::Email]);
     }
 
@@ -337,7 +365,10 @@ mod tests {
             seen.stuck = (reading(Channel::Whatsapp, now), reading(Channel::Whatsapp, before));
             let (found, text) = found(&seen, "stuck");
             assert_eq!(found, Some(severity), "{text}");
-            assert!(text.starts_with(&format!("{stuck} stuck messages, pending or sending for over 15 minutes")), "{text}");
+            assert!(
+                text.starts_with(&format!("{stuck} stuck messages, pending or sending for over 15 minutes")),
+                "{text}"
+            );
         }
     }
 
@@ -351,7 +382,7 @@ mod tests {
             (100, Severity::Critical, Severity::Ok),
             (99, Severity::Critical, Severity::Warning),
         ] {
-            seen.credits = Some(CreditsSeen(Credits { unit: CreditUnit::Messages, balance, allowance: 1_000 }));
+            seen.credits = Some(Credits { unit: CreditUnit::Messages, balance, allowance: 1_000 });
             let severities = ["credits_share", "credits_left"].map(|key| found(&seen, key).0);
             assert_eq!(severities, [Some(share), Some(left)], "{balance}");
         }
@@ -361,7 +392,7 @@ mod tests {
     #[test]
     fn a_provider_through_which_nothing_gets_is_critical_until_something_does() {
         let mut seen = seen();
-        let mut run = |calls, sent, retrying| {
+        let mut run = |calls: i64, sent: i64, retrying: i64| {
             let before = Tally { calls: 10, sent: 10, ..Tally::default() };
             let now = Tally { calls: 10 + calls, sent: 10 + sent, retrying, ..Tally::default() };
             seen.run = (reading(Channel::Email, now), reading(Channel::Email, before));

@@ -80,6 +80,9 @@ impl Thresholds {
             ("/credits_left", self.credits_left, MANY),
             ("/database_ms", self.database_ms, (1, 60_000)),
         ];
-        fields.into_iter().filter_map(|(pointer, value, range)| fault_of_range(pointer, value, range)).collect()
+        fields
+            .into_iter()
+            .filter_map(|(pointer, value, range)| fault_of_range(pointer, value, range))
+            .collect()
     }
 }

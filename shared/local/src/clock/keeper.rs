@@ -68,6 +68,7 @@ impl TimeKeeper {
     pub async fn advance(&self, by: Duration) -> Result<Timestamp, AdvanceError> {
         let mut swept = self.swept.lock().await;
         let target = self.clock.now().saturating_add(by).unwrap_or(Timestamp::MAX);
+        self.schedules.stir();
         let mut scheduled = self.next_scheduled().await?;
         loop {
             self.idle().await?;
@@ -82,8 +83,14 @@ impl TimeKeeper {
             if scheduled.is_some_and(|at| at <= self.clock.now()) {
                 scheduled = self.next_scheduled().await?;
             }
-            match self.next_stop(sweep, scheduled).await? {
-                Some(next) if next < target => self.clock.move_to(next),
+            let (stop, health) = (self.next_stop(sweep, scheduled).await?, self.schedules.next_health_stop());
+            match stop.into_iter().chain(health).min() {
+                Some(next) if next < target => {
+                    self.clock.move_to(next);
+                    if health != Some(next) {
+                        self.schedules.stir();
+                    }
+                }
                 _ => break,
             }
         }

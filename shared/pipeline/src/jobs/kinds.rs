@@ -2,7 +2,7 @@
 //! `Pipeline::job_step`, and a function that does one step in a file of its own; [`super`] starts jobs, [`super::turn`] works
 //! them.
 
-use carillon_domain::{EventId, Problem, ProblemKind, Progress, TenantId, Timestamp};
+use carillon_domain::{EventId, Problem, ProblemKind, Progress, RecipientKey, TenantId, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -39,6 +39,16 @@ pub enum JobInput {
     },
     /// Compare what was accepted with what became of it.
     Prove(Period),
+    /// Remove what is older than the tenant keeps it.
+    Cleanup {
+        /// Remove nothing.
+        dry_run: bool,
+    },
+    /// Forget a person.
+    Erase {
+        /// The hash that stands for them in keys: their id is not kept with the job.
+        recipient: RecipientKey,
+    },
     /// Let go what a kill switch held.
     Release {
         /// When the stop was lifted.
@@ -57,6 +67,8 @@ impl JobInput {
             Self::Cancel { .. } => "cancel",
             Self::Acknowledge { .. } => "acknowledge",
             Self::Prove(_) => "prove",
+            Self::Cleanup { .. } => "cleanup",
+            Self::Erase { .. } => "erase",
             Self::Release { .. } => "release",
         }
     }
@@ -86,6 +98,12 @@ impl Pipeline {
                 self.acknowledge_step(tenant, event_id, resumed(checkpoint)?).await?.stored()
             }
             JobInput::Prove(period) => self.prove_step(tenant, *period, resumed(checkpoint)?).await?.stored(),
+            JobInput::Cleanup { dry_run } => {
+                self.cleanup_step(tenant, *dry_run, resumed(checkpoint)?).await?.stored()
+            }
+            JobInput::Erase { recipient } => {
+                self.erase_step(tenant, recipient, resumed(checkpoint)?).await?.stored()
+            }
             JobInput::Release { lifted_at } => {
                 self.release_step(tenant, *lifted_at, resumed(checkpoint)?).await?.stored()
             }

@@ -5,6 +5,7 @@ use carillon_domain::state::{FORCED_REVIVALS, REVIVALS};
 use carillon_domain::{Delivery, DeliveryId, EventId, HeldReason, State, StateKind, TenantId, Timestamp};
 
 use super::failures::{self, SEND_FAILED};
+use super::forgotten::net;
 use super::{from_item, keys, shards, to_item};
 use crate::context::Pipeline;
 use crate::deliver::plus;
@@ -23,6 +24,7 @@ pub enum Saved {
 /// The item of a delivery, with its places in the indexes.
 pub(crate) fn delivery_item(tenant: &TenantId, delivery: &Delivery) -> Result<Item, StoreError> {
     let mut item = to_item(delivery)?;
+    item.extend([net(delivery.expires_at)]);
     let id = &delivery.id;
     let mut place = |index: Index, partition: String, sort: String| {
         let (pk, sk) = index.attributes();

@@ -1,9 +1,11 @@
 //! The directory: recipients, their addresses, and what they want. Groups are in [`super::groups`].
 
+use carillon_domain::recipient::Role;
 use carillon_domain::{Preferences, Recipient, RecipientId, RecipientKey, TenantId};
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
 
+use super::problems::admin_write;
 use super::{from_item, keys, shards, to_item};
 use crate::context::Pipeline;
 use crate::ports::{Check, Index, Item, Key, Query, StoreError, TransactError, Write};
@@ -197,6 +199,9 @@ impl Pipeline {
         }
         let old_bsuid = before.as_ref().filter(|_| !was_one_off).and_then(|b| b.recipient.bsuid.as_deref());
         writes.extend(self.bsuid_writes(tenant, id, old_bsuid, recipient.bsuid.as_deref()).await?);
+        let is_admin = |recipient: &Recipient| recipient.roles.contains(&Role::Admin);
+        let was = before.as_ref().is_some_and(|b| !b.one_off && is_admin(&b.recipient));
+        writes.extend(admin_write(tenant, id, was, is_admin(recipient)));
         match self.put_together(writes).await {
             Ok(()) if before.is_some() => Ok(PutRecipient::Replaced),
             Ok(()) => Ok(PutRecipient::Created),
@@ -261,6 +266,8 @@ impl Pipeline {
         }
         let bsuid = stored.recipient.bsuid.as_deref().filter(|_| !stored.one_off);
         writes.extend(self.bsuid_writes(tenant, id, bsuid, None).await?);
+        let was = !stored.one_off && stored.recipient.roles.contains(&Role::Admin);
+        writes.extend(admin_write(tenant, id, was, false));
         self.table.transact(writes).await.map_err(conflict_as_store)?;
         self.leave_all_groups(tenant, id).await?;
         Ok(true)

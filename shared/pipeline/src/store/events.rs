@@ -4,6 +4,7 @@ use carillon_domain::{Event, EventId, TenantId, Timestamp};
 use jiff::fmt::serde::timestamp::millisecond::required as ms;
 use serde::{Deserialize, Serialize};
 
+use super::forgotten::net;
 use super::{from_item, keys, to_item};
 use crate::context::Pipeline;
 use crate::parts::{Cut, Part};
@@ -40,6 +41,7 @@ impl Pipeline {
         let day = keys::day_of(event.accepted_at);
         item.insert(pk.to_owned(), keys::day(tenant, keys::Logged::Events, day, shard).into());
         item.insert(sk.to_owned(), format!("{}#{}", keys::millis(event.accepted_at), event.id).into());
+        item.extend([net(event.first_due_at())]);
         if let Some(of) = &event.reminder {
             let (pk, sk) = Index::ByParent.attributes();
             item.insert(pk.to_owned(), keys::deadlines::reminders_of(tenant, &of.deadline).into());

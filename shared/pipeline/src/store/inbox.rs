@@ -13,6 +13,7 @@ use jiff::fmt::serde::timestamp::millisecond::{optional as optional_ms, required
 use serde::{Deserialize, Serialize};
 
 use super::deliveries::{change, delivery_item};
+use super::forgotten::net;
 use super::{from_item, keys, to_item};
 use crate::context::Pipeline;
 use crate::deliver::ended;
@@ -227,11 +228,12 @@ fn feed_writes(
         epoch,
         archived_at: None,
     };
-    let person = delivery.id.recipient();
+    let (person, mut item) = (delivery.id.recipient(), to_item(&item)?);
+    item.extend([net(delivery.in_feed_since())]);
     Ok([
         Write::Put {
             key: keys::inbox_item(tenant, person, delivery.in_feed_since(), delivery.id.event()),
-            item: to_item(&item)?,
+            item,
             only_if: Vec::new(),
         },
         head_write(tenant, person, epoch, 1),

@@ -6,6 +6,7 @@ mod events;
 mod inbox;
 pub(crate) mod deadlines;
 pub(crate) mod lookups;
+mod problems;
 mod waits;
 
 use carillon_domain::{Channel, DeliveryId, EventId, EventType, GroupName, JobId, RecipientId, RecipientKey, ScheduleName, TemplateName, TenantId, Timestamp};
@@ -17,6 +18,7 @@ pub(crate) use events::{
     EVENT_SHARDS, deliveries_of, event, event_acknowledged, event_begun, event_cancelled, event_cut, event_part,
     event_parts, event_plan, everything_of_event, event_step, event_strays, spread_deliveries_of, unqueued_event,
 };
+pub(crate) use problems::{admin, admins, health, open_problem, open_problems, problem, problems};
 pub(crate) use waits::{
     digest_closing, digest_head, digest_member, digest_member_id, digest_members, throttle,
 };

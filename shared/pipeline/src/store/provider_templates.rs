@@ -126,6 +126,20 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The templates that Meta does not send, with what it says of them.
+    pub(crate) async fn refused_templates(&self, tenant: &TenantId) -> Result<Vec<String>, StoreError> {
+        let templates = self.table.query(&keys::provider_templates(tenant, SHOWN)).await?.items;
+        let templates = templates.into_iter().map(|(_, item)| from_item::<ProviderTemplate>(item));
+        let mut refused = Vec::new();
+        for template in templates.collect::<Result<Vec<_>, _>>()? {
+            let status = template.facts.get("status").map_or("", String::as_str);
+            if ["PAUSED", "REJECTED", "DISABLED"].contains(&status) {
+                refused.push(format!("{} ({}): {status}", template.name, template.language));
+            }
+        }
+        Ok(refused)
+    }
+
     /// What Meta has said about a tenant's templates and numbers, for people.
     pub(crate) async fn account_news_view(
         &self,

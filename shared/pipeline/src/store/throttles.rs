@@ -10,7 +10,7 @@ use crate::ports::{Check, StoreError, Write};
 
 /// How many instants are kept: as many as the widest throttle counts, and some more, by which an event that comes again is
 /// known.
-const KEPT: usize = Throttle::MOST as usize + 28;
+pub(crate) const KEPT: usize = Throttle::MOST as usize + 28;
 
 /// What is taken of a recipient's room for one category.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

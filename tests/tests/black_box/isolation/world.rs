@@ -220,7 +220,10 @@ async fn furnish(
     });
     let event = text_of(&made("POST", "/v1/events", event).await, "event_id");
     let deliveries = at_rest(dev, client, &event).await;
+    let problem = json!({"title": text, "severity": "info"});
+    let problem = made("POST", "/v1/system/problems", problem).await;
     BTreeMap::from([
+        ("problem", vec![text_of(&problem, "id")]),
         ("recipient", vec![ada]),
         ("group", vec![group]),
         ("template", vec![template]),

@@ -65,15 +65,12 @@ async fn written(numbers: &Numbers, body: &[u8]) -> Result<Value, Problem> {
     })?;
     let id = format!("wamid.{}", BASE64.encode(&random_bytes::<27>(&*fake.entropy)));
     let mut message = json!({"id": id, "timestamp": at.as_second().to_string()});
-    match payload {
-        Some(payload) => {
-            message["type"] = json!("button");
-            message["button"] = json!({"text": text, "payload": payload});
-        }
-        None => {
-            message["type"] = json!("text");
-            message["text"] = json!({"body": text});
-        }
+    if let Some(payload) = payload {
+        message["type"] = json!("button");
+        message["button"] = json!({"text": text, "payload": payload});
+    } else {
+        message["type"] = json!("text");
+        message["text"] = json!({"body": text});
     }
     let mut contact = json!({"profile": {"name": "Somebody"}});
     match &person {
