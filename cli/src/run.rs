@@ -7,8 +7,8 @@ use crate::arguments::{Apply, Arguments, Command, Connection};
 use crate::client::Client;
 use crate::outcome::{Done, Failure};
 use crate::{
-    apply, bootstrap, cleanup, dead_letters, demo, dev, explain, forecast, groups, health, keys, log, pack, prove, readiness,
-    recipients, retry, schedules, send, stats, switch, templates, test_templates,
+    apply, bootstrap, cleanup, dead_letters, demo, dev, explain, forecast, groups, health, keys, log, pack,
+    prove, readiness, recipients, retry, schedules, send, stats, switch, templates, test_templates,
 };
 
 /// Runs the command.

@@ -247,7 +247,10 @@ async fn settle(admin: &Client, accepted: &[String], load: Load) -> Vec<Value> {
     let rests = |d: &Value| {
         let parked = d["state"] == "in_doubt" && d["reason"] == "parked";
         let forgotten = d["state"] == "sent" && load.kill_every.is_some();
-        d["state"] == "delivered" || parked || forgotten || (d["state"] == "in_doubt" && load.lost_percent == 0)
+        d["state"] == "delivered"
+            || parked
+            || forgotten
+            || (d["state"] == "in_doubt" && load.lost_percent == 0)
     };
     let patience = load.kill_every.map_or(crate::PATIENCE, |_| LOST_MESSAGE + crate::PATIENCE);
     let mut all = Vec::new();

@@ -82,8 +82,20 @@ pub fn load(folder: &Path) -> Result<Pack, PackFaults> {
     sources.manifest = places;
     let Manifest { name, title, default_locale, groups, settings, .. } = manifest;
     let (samples, sample_places): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
-    let pack =
-        Pack { name, title, default_locale, groups, templates, routes, policies, schedules, settings, recipients, samples, sources };
+    let pack = Pack {
+        name,
+        title,
+        default_locale,
+        groups,
+        templates,
+        routes,
+        policies,
+        schedules,
+        settings,
+        recipients,
+        samples,
+        sources,
+    };
     let mut faults = reading.faults;
     // A part that could not be read is missing everywhere else: those faults would only repeat the first.
     if faults.is_empty() {
@@ -141,11 +153,7 @@ fn policies(
     policies
 }
 
-fn schedules(
-    reading: &mut Reading,
-    sources: &mut Sources,
-    file: &Path,
-) -> BTreeMap<ScheduleName, Schedule> {
+fn schedules(reading: &mut Reading, sources: &mut Sources, file: &Path) -> BTreeMap<ScheduleName, Schedule> {
     if !file.exists() {
         return BTreeMap::new();
     }
@@ -302,7 +310,8 @@ fn samples(reading: &mut Reading, folder: &Path) -> Vec<(Sample, Places)> {
 fn strangers(reading: &mut Reading, folder: &Path) {
     for entry in reading.entries(folder) {
         let name = named(&entry);
-        let known = [MANIFEST, "routes.toml", POLICIES, SCHEDULES, "templates", "samples"].contains(&name.as_str());
+        let known =
+            [MANIFEST, "routes.toml", POLICIES, SCHEDULES, "templates", "samples"].contains(&name.as_str());
         if !known && entry.extension().is_none_or(|e| e != "md") {
             reading.note_file(&entry, "is not part of a pack");
         }

@@ -14,8 +14,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use carillon_domain::{
-    Channel, EventType, FieldError, GroupName, PolicyName, Recipient, RecipientId, ReminderPolicy, Route, Schedule, ScheduleName, StateKind, Template,
-    TemplateName,
+    Channel, EventType, FieldError, GroupName, PolicyName, Recipient, RecipientId, ReminderPolicy, Route,
+    Schedule, ScheduleName, StateKind, Template, TemplateName,
 };
 use carillon_pipeline::apply_pack::PackSettings;
 use serde::Deserialize;

@@ -110,7 +110,8 @@ fn by_answer(channel: Channel, delivery: &Value) -> Option<(String, String)> {
         let fits = |(known, words, ..): &&(&str, &str, &str, &str)| {
             code.starts_with(known) && detail.contains(words)
         };
-        let known = EMAIL.iter().find(fits).map(|(_, _, cause, fix)| ((*cause).to_owned(), (*fix).to_owned()));
+        let known =
+            EMAIL.iter().find(fits).map(|(_, _, cause, fix)| ((*cause).to_owned(), (*fix).to_owned()));
         let other = || (format!("SES answered {code}"), "read its words: carillon explain".to_owned());
         return known.or_else(|| (!code.is_empty()).then(other));
     }

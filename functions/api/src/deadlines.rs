@@ -14,8 +14,7 @@ fn policy_json(name: &PolicyName, policy: &ReminderPolicy) -> Value {
 
 pub(crate) async fn put_policy(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let (name, body) = (request.naming::<PolicyName>("policy")?, request.json(&[])?);
-    let (new, policy) =
-        pipeline.configure_reminder_policy(&request.caller()?.tenant, &name, body).await?;
+    let (new, policy) = pipeline.configure_reminder_policy(&request.caller()?.tenant, &name, body).await?;
     Ok(Answer::put(new, &policy_json(&name, &policy)))
 }
 
@@ -57,7 +56,7 @@ pub(crate) async fn get(pipeline: &Pipeline, request: &Request) -> Result<Answer
 
 pub(crate) async fn close(pipeline: &Pipeline, request: &Request) -> Result<Answer, Problem> {
     let (id, body) = (request.part("deadline")?, request.json_or_nothing()?);
-    let deadline = pipeline.close_deadline(&request.caller()?.tenant, &id, body).await?;
+    let deadline = pipeline.close_deadline(request.caller()?, &id, body).await?;
     Ok(Answer::ok(&pipeline.view_of_deadline(&deadline)))
 }
 

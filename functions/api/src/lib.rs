@@ -118,9 +118,8 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Post, "/v1/deadlines/{deadline}/close", EventsWrite, |p, r| Box::pin(deadlines::close(p, r)))
         .limited(262_144),
     Call::keyed(Get, "/v1/deadlines/{deadline}", Read, |p, r| Box::pin(deadlines::get(p, r))),
-    Call::keyed(Get, "/v1/deadlines", Read, |p, r| Box::pin(deadlines::list(p, r))).querying(&[
-        "state", "due_from", "due_to", "limit", "cursor",
-    ]),
+    Call::keyed(Get, "/v1/deadlines", Read, |p, r| Box::pin(deadlines::list(p, r)))
+        .querying(&["state", "due_from", "due_to", "limit", "cursor"]),
     Call::keyed(Get, "/v1/jobs/{job}", Read, |p, r| Box::pin(jobs::get(p, r))),
 ];
 

@@ -32,7 +32,10 @@ fn whose(pipeline: &Pipeline, request: &Request) -> Result<(TenantId, RecipientK
 }
 
 /// The same, for somebody who is still there.
-pub(crate) async fn known(pipeline: &Pipeline, request: &Request) -> Result<(TenantId, RecipientKey), Problem> {
+pub(crate) async fn known(
+    pipeline: &Pipeline,
+    request: &Request,
+) -> Result<(TenantId, RecipientKey), Problem> {
     let (tenant, recipient) = whose(pipeline, request)?;
     if pipeline.is_recipient(&tenant, &recipient).await? {
         Ok((tenant, recipient))

@@ -44,15 +44,17 @@ pub const CALLS: &[Call] = &[
     Call::keyed(Get, "/v1/system/problems", Read, |p, r| Box::pin(health::list(p, r)))
         .querying(&["limit", "cursor"]),
     Call::keyed(Post, "/v1/system/problems", Manage, |p, r| Box::pin(health::report(p, r))),
-    Call::keyed(Post, "/v1/system/problems/{problem}/resolve", Manage, |p, r| Box::pin(health::resolve(p, r))),
+    Call::keyed(Post, "/v1/system/problems/{problem}/resolve", Manage, |p, r| {
+        Box::pin(health::resolve(p, r))
+    }),
     // The paths of the system before.
     Call::keyed(Get, "/api/notifications/system/health-check/", Read, |p, r| Box::pin(health::get(p, r))),
-    Call::keyed(Post, "/api/notifications/system/report-problem/", Manage, |p, r| Box::pin(health::report(p, r))),
+    Call::keyed(Post, "/api/notifications/system/report-problem/", Manage, |p, r| {
+        Box::pin(health::report(p, r))
+    }),
     Call::keyed(Get, "/v1/system/schedules", Read, |p, r| Box::pin(schedules::list(p, r))),
     Call::keyed(Put, "/v1/system/schedules/{schedule}", Manage, |p, r| Box::pin(schedules::put(p, r))),
-    Call::keyed(Delete, "/v1/system/schedules/{schedule}", Manage, |p, r| {
-        Box::pin(schedules::delete(p, r))
-    }),
+    Call::keyed(Delete, "/v1/system/schedules/{schedule}", Manage, |p, r| Box::pin(schedules::delete(p, r))),
     Call::keyed(Post, "/v1/system/sweeps/{sweep}/run", Manage, |p, r| Box::pin(schedules::run(p, r))),
     Call::keyed(Get, "/v1/system/credits", Read, |p, r| Box::pin(funds::get_credits(p, r))),
     Call::keyed(Put, "/v1/system/credits", Manage, |p, r| Box::pin(funds::put_credits(p, r))),

@@ -64,6 +64,7 @@ async fn record_all(pipeline: &Pipeline, tenant: &TenantId, said: Receipts) -> R
 }
 
 fn matched(parsed: ParsedReceipt) -> Option<Receipt> {
-    let ParsedReceipt { token, provider_message_id, kind, at, code, meaning, detail, address, pricing } = parsed;
+    let ParsedReceipt { token, provider_message_id, kind, at, code, meaning, detail, address, pricing } =
+        parsed;
     Some(Receipt { token: token?, kind, at, provider_message_id, code, meaning, detail, address, pricing })
 }

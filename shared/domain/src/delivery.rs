@@ -186,7 +186,9 @@ impl Delivery {
     #[must_use]
     pub fn due_since(&self) -> Option<Timestamp> {
         match self.state.kind() {
-            StateKind::Pending => Some(self.changed_at.max(self.held_until.max(self.retry_at).unwrap_or_default())),
+            StateKind::Pending => {
+                Some(self.changed_at.max(self.held_until.max(self.retry_at).unwrap_or_default()))
+            }
             StateKind::Sending => Some(self.lease_until.unwrap_or(self.changed_at)),
             _ => None,
         }

@@ -14,6 +14,9 @@ pub const ERASED: &str = "erased";
 /// A name shorter than this is in too many other words to be looked for.
 const NAME_CHARS: usize = 3;
 
+/// The last digits of a phone number, which say whose it is.
+const OWN_DIGITS: usize = 9;
+
 /// Why what an event said is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -40,7 +43,7 @@ impl Traces {
         let addresses = recipient.into_iter().flat_map(|r| [&r.email, &r.phone, &r.bsuid]).flatten();
         let texts = name.into_iter().map(str::to_lowercase).chain(addresses.map(|a| a.to_lowercase()));
         let phone = recipient.and_then(|r| r.phone.as_deref());
-        Self { id: id.clone(), texts: texts.collect(), digits: phone.map(digits_of) }
+        Self { id: id.clone(), texts: texts.collect(), digits: phone.map(own_digits) }
     }
 
     /// Whether a text is their id, or has their name or one of their addresses in it, however a phone number is written.
@@ -65,22 +68,27 @@ impl Traces {
 
     /// Takes every text out that they are in. Answers whether there was one.
     fn take_out(&self, value: &mut Value) -> bool {
-        let each = |all: &mut dyn Iterator<Item = &mut Value>| {
-            all.fold(false, |found, value| self.take_out(value) || found)
-        };
         match value {
             Value::String(text) if self.are_in(text) => {
-                *text = ERASED.to_owned();
+                ERASED.clone_into(text);
                 true
             }
             Value::Number(number) if self.are_in(&number.to_string()) => {
                 *value = Value::from(ERASED);
                 true
             }
-            Value::Array(list) => each(&mut list.iter_mut()),
-            Value::Object(map) => each(&mut map.values_mut()),
+            Value::Array(list) => self.take_out_each(list.iter_mut()),
+            Value::Object(map) => self.take_out_each(map.values_mut()),
             _ => false,
         }
+    }
+
+    fn take_out_each<'a>(&self, values: impl Iterator<Item = &'a mut Value>) -> bool {
+        let mut found = false;
+        for value in values {
+            found |= self.take_out(value);
+        }
+        found
     }
 
     /// Takes what is about them out of some data: all of it when it names them, else the texts that they are in. Answers
@@ -90,8 +98,14 @@ impl Traces {
             data.clear();
             return true;
         }
-        data.values_mut().fold(false, |found, value| self.take_out(value) || found)
+        self.take_out_each(data.values_mut())
     }
+}
+
+/// What is left of a phone number however its country is written.
+fn own_digits(phone: &str) -> String {
+    let digits = digits_of(phone);
+    digits[digits.len().saturating_sub(OWN_DIGITS)..].to_owned()
 }
 
 fn digits_of(text: &str) -> String {
@@ -127,7 +141,7 @@ impl Event {
             input.extensions.clear();
         } else {
             found |= traces.take_out_of(&mut input.data);
-            found |= input.extensions.values_mut().fold(false, |f, value| traces.take_out(value) || f);
+            found |= traces.take_out_each(input.extensions.values_mut());
         }
         input.recipients.ids.retain(|id| *id != traces.id);
         for (n, entry) in input.recipients.addresses.iter_mut().enumerate() {

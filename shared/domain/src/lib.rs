@@ -14,8 +14,8 @@ pub mod digest;
 pub mod escalation;
 pub mod event;
 pub mod feed;
-pub mod health;
 pub mod forget;
+pub mod health;
 pub mod ids;
 pub mod job;
 pub mod keyword;
@@ -45,16 +45,16 @@ pub mod window;
 
 pub use canonical::{canonical_json, sha256_hex};
 pub use channel::Channel;
-pub use deadline::{Deadline, DeadlineMark, DeadlineState};
 pub use cost::Cost;
+pub use deadline::{Deadline, DeadlineMark, DeadlineState};
 pub use delivery::{Attempt, Delivery, Form, Outcome, ReceiptKind, Revival};
 pub use digest::{Carried, DigestMark, DigestRule};
 pub use event::{Event, EventInput, OneOffAddress, Targets};
 pub use feed::Origin;
 pub use forget::{Forgotten, Traces};
 pub use ids::{
-    DeadlineId, DeliveryId, EventId, EventType, GroupName, Lane, PackName, PolicyName, RecipientId, RecipientKey, ScheduleName, TemplateName, TenantId,
-    Token,
+    DeadlineId, DeliveryId, EventId, EventType, GroupName, Lane, PackName, PolicyName, RecipientId,
+    RecipientKey, ScheduleName, TemplateName, TenantId, Token,
 };
 pub use job::{JobId, JobState, Progress};
 pub use policy::{Fallback, InDoubtPolicy, InDoubtSettings, RetrySchedule};
@@ -71,8 +71,8 @@ pub use schedule::{Cadence, Schedule, Sweep};
 pub use state::{HeldReason, Reason, State, StateKind};
 pub use switch::{Switch, SwitchMode, SwitchScope, SwitchSetting};
 pub use template::{LocaleParts, Template, TemplateVersion};
-pub use throttle::{Throttle, ThrottleMode};
 pub use tenant::{ApiKey, KeyKind, Principal, Scope, Tenant};
+pub use throttle::{Throttle, ThrottleMode};
 
 /// An instant, in UTC; what every `_at` field holds.
 pub use jiff::Timestamp;

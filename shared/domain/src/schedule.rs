@@ -50,11 +50,9 @@ impl Sweep {
             Self::Due => Cadence::of_minutes(1),
             Self::Reminders => Cadence::of_minutes(15),
             Self::Health => Cadence::of_minutes(5),
-            Self::Cleanup => Cadence {
-                text: "daily 02:00".to_owned(),
-                fields: Fields::daily(2, 0),
-                in_utc: true,
-            },
+            Self::Cleanup => {
+                Cadence { text: "daily 02:00".to_owned(), fields: Fields::daily(2, 0), in_utc: true }
+            }
         }
     }
 }

@@ -83,7 +83,17 @@ impl Pipeline {
         };
         let extensions = input.extensions.clone();
         let (accepted_at, key_kind) = (self.now(), caller.key_kind);
-        let event = Event { id: id.clone(), accepted_at, body_sha256, input, extensions, key_kind, escalates: None, reminder: None, forgotten: None };
+        let event = Event {
+            id: id.clone(),
+            accepted_at,
+            body_sha256,
+            input,
+            extensions,
+            key_kind,
+            escalates: None,
+            reminder: None,
+            forgotten: None,
+        };
         match self.put_event(tenant, &event).await? {
             PutEvent::New => {
                 self.enqueue_event(tenant, &id, priority).await?;

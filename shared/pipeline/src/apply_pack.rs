@@ -8,7 +8,8 @@ use carillon_domain::parse::from_value;
 use carillon_domain::problem::pointer_part;
 use carillon_domain::window::WindowReminder;
 use carillon_domain::{
-    EventType, FieldError, GroupName, PackName, PolicyName, Problem, QuietHours, ReminderPolicy, Route, Schedule, ScheduleName, Template, TemplateName, TenantId,
+    EventType, FieldError, GroupName, PackName, PolicyName, Problem, QuietHours, ReminderPolicy, Route,
+    Schedule, ScheduleName, Template, TemplateName, TenantId,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -111,8 +112,16 @@ impl Pipeline {
         name: &PackName,
         input: PackInput,
     ) -> Result<Pack, Problem> {
-        let PackInput { name: own_name, groups, templates, routes, settings, reminder_policies, schedules, .. } =
-            input;
+        let PackInput {
+            name: own_name,
+            groups,
+            templates,
+            routes,
+            settings,
+            reminder_policies,
+            schedules,
+            ..
+        } = input;
         let mut faults = Vec::new();
         if own_name != *name {
             let detail = format!("is not the name in the path, {:?}", name.as_str());
@@ -149,7 +158,8 @@ impl Pipeline {
         faults.extend(reminder.map(|fault| fault.under("/settings/window_reminder")));
         let quiet = settings.quiet_hours.iter().flat_map(QuietHours::faults);
         faults.extend(quiet.map(|fault| fault.under("/settings/quiet_hours")));
-        let policies = self.checked_policies(tenant, reminder_policies, &templates, &named, &mut faults).await?;
+        let policies =
+            self.checked_policies(tenant, reminder_policies, &templates, &named, &mut faults).await?;
         let schedules: BTreeMap<ScheduleName, Schedule> = each_read("/schedules", schedules, &mut faults);
         for (name, schedule) in &schedules {
             let at = format!("/schedules/{}", pointer_part(name.as_str()));
@@ -164,7 +174,8 @@ impl Pipeline {
 
     /// Compares with what is stored. Only what a pack has is compared: the rest is the tenant's.
     async fn pack_changes(&self, tenant: &TenantId, pack: &Pack) -> Result<Changes, StoreError> {
-        let [mut groups, mut templates, mut routes, mut settings, mut policies, mut schedules]: Changes = Default::default();
+        let [mut groups, mut templates, mut routes, mut settings, mut policies, mut schedules]: Changes =
+            Default::default();
         for (i, wanted) in pack.groups.iter().enumerate() {
             let change = match self.group(tenant, &wanted.name).await? {
                 None => Change::Create,
@@ -230,7 +241,8 @@ impl Pipeline {
         named: &[String],
         faults: &mut Vec<FieldError>,
     ) -> Result<BTreeMap<PolicyName, ReminderPolicy>, StoreError> {
-        let policies: BTreeMap<PolicyName, ReminderPolicy> = each_read("/reminder_policies", policies, faults);
+        let policies: BTreeMap<PolicyName, ReminderPolicy> =
+            each_read("/reminder_policies", policies, faults);
         for (name, policy) in &policies {
             let at = format!("/reminder_policies/{}", pointer_part(name.as_str()));
             faults.extend(policy.faults().into_iter().map(|fault| fault.under(&at)));

@@ -225,7 +225,7 @@ impl Pipeline {
                     }
                     Old::Yes | Old::NotYet => {}
                     Old::Open => {
-                        so_far.open_since = Some(so_far.open_since.map_or(day, |since| since.min(day)))
+                        so_far.open_since = Some(so_far.open_since.map_or(day, |since| since.min(day)));
                     }
                 }
             }

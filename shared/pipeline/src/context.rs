@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use carillon_domain::ids::HashKey;
 use carillon_domain::{
-    ApiKey, Channel, EventId, PolicyName, RecipientId, RecipientKey, ReminderPolicy, Route, TemplateName, TemplateVersion, Tenant,
-    TenantId, Timestamp,
+    ApiKey, Channel, EventId, PolicyName, RecipientId, RecipientKey, ReminderPolicy, Route, TemplateName,
+    TemplateVersion, Tenant, TenantId, Timestamp,
 };
 
 use crate::cache::Cache;

@@ -5,7 +5,7 @@
 use carillon_domain::deadline::DeadlineInput;
 use carillon_domain::parse::from_value;
 use carillon_domain::{
-    Deadline, DeadlineId, DeadlineState, FieldError, PolicyName, Principal, Problem, ProblemKind,
+    Deadline, DeadlineId, DeadlineState, FieldError, KeyKind, PolicyName, Principal, Problem, ProblemKind,
     ReminderPolicy, Template, TemplateName, TenantId, Timestamp,
 };
 use serde::Deserialize;
@@ -58,7 +58,7 @@ impl Pipeline {
     /// it is new, and how it stands.
     ///
     /// # Errors
-    /// 422 with pointers for what cannot be, 409 when it is closed.
+    /// 422 with pointers for what cannot be, 409 when it is closed, 403 when it is another kind of key's.
     pub async fn put_deadline(
         &self,
         caller: &Principal,
@@ -70,6 +70,7 @@ impl Pipeline {
         let policy = self.checked_deadline(tenant, &mut input).await?;
         loop {
             let before = self.deadline(tenant, id).await?;
+            before.as_ref().map_or(Ok(()), |before| may_change(caller, before))?;
             if before.as_ref().is_some_and(|before| before.state == DeadlineState::Closed) {
                 let detail =
                     format!("The deadline {:?} is closed. What is due again has another id.", id.as_str());
@@ -87,10 +88,11 @@ impl Pipeline {
                 }
             }
             if let SavedDeadline::Done = self.save_deadline(tenant, before.as_ref(), &mut after).await? {
+                // First what is owed now: what is not owed any more the last look keeps back in any case.
+                self.complete(tenant, &after).await?;
                 if before.is_some() {
                     self.take_back_reminders(tenant, &after).await?;
                 }
-                self.complete(tenant, &after).await?;
                 return Ok((before.is_none(), after));
             }
         }
@@ -193,21 +195,23 @@ impl Pipeline {
         Ok(after)
     }
 
-    /// Closes a deadline: it is done. What is planned and has not left is taken back, and `on_close` is said. Repeating it
+    /// Closes a deadline: it is done. `on_close` is said, and what is planned and has not left is taken back. Repeating it
     /// answers the same.
     ///
     /// # Errors
-    /// 404 without such a deadline.
+    /// 404 without such a deadline, 403 when it is another kind of key's.
     pub async fn close_deadline(
         &self,
-        tenant: &TenantId,
+        caller: &Principal,
         id: &DeadlineId,
         body: Value,
     ) -> Result<Deadline, Problem> {
+        let tenant = &caller.tenant;
         let input: CloseInput = if body.is_null() { CloseInput::default() } else { from_value(body)? };
         let closed = loop {
             let before =
                 self.deadline(tenant, id).await?.ok_or_else(|| Problem::not_found("deadline", id))?;
+            may_change(caller, &before)?;
             if before.state == DeadlineState::Closed {
                 break before;
             }
@@ -217,15 +221,24 @@ impl Pipeline {
                 break after;
             }
         };
-        self.take_back_reminders(tenant, &closed).await?;
         if let Some(notice) = &self.policy_of(tenant, &closed).await?.on_close {
             let mut data = said_of(&closed);
             data.extend(input.data);
             data.insert("closed_at".to_owned(), json!(closed.closed_at));
             self.give_notice(tenant, &closed, CLOSED, notice, data).await?;
         }
+        self.take_back_reminders(tenant, &closed).await?;
         Ok(closed)
     }
+}
+
+/// Refuses a key that sends nothing, or to the team only, what concerns a deadline of another kind of key.
+fn may_change(caller: &Principal, deadline: &Deadline) -> Result<(), Problem> {
+    if caller.key_kind == KeyKind::Live || caller.key_kind == deadline.key_kind {
+        return Ok(());
+    }
+    let detail = "This key may not change a deadline of another kind of key.";
+    Err(Problem::new(ProblemKind::Forbidden, detail))
 }
 
 /// An instant in milliseconds.

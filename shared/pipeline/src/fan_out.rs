@@ -105,7 +105,7 @@ impl Pipeline {
         unknown: &mut Vec<String>,
     ) -> Result<Vec<DeliveryId>, WorkError> {
         let Planning { mut planned, unknown: missing } =
-            self.plan_page(tenant, event, route, page, &Told::Ask).await?;
+            self.plan_owed_page(tenant, event, route, page, &Told::Ask).await?;
         unknown.extend(missing);
         if let Some(about) = route.and_then(|r| event.once_per(&r.once_per)) {
             // Only who is really told uses up their once: who has no address today can be told tomorrow.
@@ -120,7 +120,7 @@ impl Pipeline {
                 let known = State::Skipped(PlainReason::AlreadyTold.into());
                 let before = planned.iter().filter(|p| p.delivery.state == known);
                 lost.extend(before.map(|p| p.delivery.id.recipient().clone()));
-                planned = self.plan_page(tenant, event, route, page, &Told::Known(lost)).await?.planned;
+                planned = self.plan_owed_page(tenant, event, route, page, &Told::Known(lost)).await?.planned;
             }
         }
         for one in &mut planned {

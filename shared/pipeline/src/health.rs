@@ -132,9 +132,8 @@ impl Pipeline {
         let pauses = channels.map(|channel| keys::channel_pause(tenant, channel));
         let mut halted = Vec::new();
         for (channel, item) in channels.into_iter().zip(self.table.get_many(&pauses).await?) {
-            let paused = Self::paused(item, self.now())?;
-            halted
-                .extend(paused.filter(|paused| paused.reason == HeldReason::ChannelHalted).map(|_| channel));
+            let pause = Self::paused(item, self.now())?;
+            halted.extend(pause.filter(|pause| pause.reason == HeldReason::ChannelHalted).map(|_| channel));
         }
         Ok(halted)
     }

@@ -4,8 +4,8 @@
 
 use carillon_domain::state::PlainReason;
 use carillon_domain::{
-    Address, Deadline, Delivery, Form, HeldReason, Preferences, Rendered, State, SwitchMode, TenantId, Timestamp,
-    window,
+    Address, Deadline, Delivery, Form, HeldReason, Preferences, Rendered, State, SwitchMode, TenantId,
+    Timestamp, window,
 };
 use jiff::SignedDuration;
 

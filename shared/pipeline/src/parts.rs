@@ -73,7 +73,7 @@ impl Pipeline {
         }
         // Only now: who finds this note knows that every part is in the queue.
         self.put_cut(tenant, &event.id, &Cut { cutting, parts: number, unknown }).await?;
-        self.complete_if_all_done(tenant, &event.id).await
+        self.complete_if_all_done(tenant, event).await
     }
 
     /// Works one part.
@@ -102,15 +102,18 @@ impl Pipeline {
             }
             self.put_part_done(tenant, &event.id, part).await?;
         }
-        self.complete_if_all_done(tenant, &event.id).await
+        self.complete_if_all_done(tenant, event).await
     }
 
-    async fn complete_if_all_done(&self, tenant: &TenantId, id: &EventId) -> Result<(), WorkError> {
+    async fn complete_if_all_done(&self, tenant: &TenantId, event: &Event) -> Result<(), WorkError> {
+        let id = &event.id;
         let Some(cut) = self.cut_of(tenant, id).await? else { return Ok(()) };
         let done = self.parts_done(tenant, id, &cut.cutting).await?;
         if done < cut.parts {
             return Ok(());
         }
+        // Before it is complete: a run that is cut short goes on.
+        self.take_back_if_not_owed(tenant, event).await?;
         let planned = self.count_deliveries_of(tenant, id).await?;
         let plan = EventPlan { planned_at: self.now(), planned, unknown: cut.unknown };
         self.put_event_plan(tenant, id, &plan).await?;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use carillon_domain::health::Thresholds;
 use carillon_domain::pacing::ChannelPace;
 use carillon_domain::parse::from_value;
-use carillon_domain::health::Thresholds;
 use carillon_domain::window::WindowReminder;
 use carillon_domain::{
     Address, Channel, FieldError, InDoubtSettings, Preferences, Problem, ProblemKind, Recipient, RecipientId,

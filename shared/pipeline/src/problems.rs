@@ -97,29 +97,14 @@ impl Pipeline {
         finding: &Finding,
         severity: Severity,
     ) -> Result<bool, StoreError> {
-        let now = self.now();
-        let key = finding.key();
         let mut problem = StoredProblem {
-            id: format!("{:013}-{key}", now.as_millisecond()),
-            key,
             check: Some(finding.check),
             channel: finding.channel,
-            title: finding.text.clone(),
-            detail: None,
-            severity,
-            worst: severity,
             value: Some(finding.value),
             threshold: Some(finding.threshold),
             broken: finding.broken.clone(),
-            opened_at: now,
-            changed_at: now,
-            resolved_at: None,
-            resolved_by: None,
-            history: Vec::new(),
-            told: 0,
-            rev: 1,
+            ..StoredProblem::opened(finding.key(), finding.text.clone(), severity, self.now())
         };
-        problem.turn(Turn::Opened, now);
         self.put_opened(tenant, &mut problem).await
     }
 
@@ -278,29 +263,11 @@ impl Pipeline {
         if !faults.is_empty() {
             return Err(faults.into());
         }
-        let now = self.now();
         let key = format!("reported-{}", self.random_owner());
         let mut problem = StoredProblem {
-            id: format!("{:013}-{key}", now.as_millisecond()),
-            key,
-            check: None,
-            channel: None,
-            title: report.title,
             detail: report.detail,
-            severity: report.severity,
-            worst: report.severity,
-            value: None,
-            threshold: None,
-            broken: Vec::new(),
-            opened_at: now,
-            changed_at: now,
-            resolved_at: None,
-            resolved_by: None,
-            history: Vec::new(),
-            told: 0,
-            rev: 1,
+            ..StoredProblem::opened(key, report.title, report.severity, self.now())
         };
-        problem.turn(Turn::Opened, now);
         self.put_opened(&caller.tenant, &mut problem).await?;
         Ok(view(&problem))
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use carillon_domain::{
-    Channel, Cost, Delivery, DeliveryId, Event, EventId, EventType, Problem, ReceiptKind, RecipientId, StateKind,
-    TenantId, Timestamp,
+    Channel, Cost, Delivery, DeliveryId, Event, EventId, EventType, Problem, ReceiptKind, RecipientId,
+    StateKind, TenantId, Timestamp,
 };
 use serde_json::{Map, Value, json};
 

@@ -148,8 +148,10 @@ impl Pipeline {
         let mut late = Vec::new();
         for sweep in sweeps {
             let progress = self.deployment_progress(*sweep).await?;
-            let missed = progress.last_run_at.map(|ran| sweep.deployment_cadence().next_runs(&TimeZone::UTC, ran, 1));
-            let is_missed = missed.as_deref().and_then(<[_]>::first).is_some_and(|at| is_late(*at, self.now()));
+            let missed =
+                progress.last_run_at.map(|ran| sweep.deployment_cadence().next_runs(&TimeZone::UTC, ran, 1));
+            let is_missed =
+                missed.as_deref().and_then(<[_]>::first).is_some_and(|at| is_late(*at, self.now()));
             late.extend(is_missed.then(|| sweep.as_str()));
         }
         Ok(late)

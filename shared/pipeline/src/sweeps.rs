@@ -28,6 +28,9 @@ const TAKEN_OVER_BEFORE: SignedDuration = SignedDuration::from_mins(25);
 /// How many turns one run makes for one tenant; the next run goes on.
 const MOST_TURNS: usize = 50;
 
+/// How far the deployment's own runs lie apart.
+const SECONDS_A_RUN: i64 = 15 * 60;
+
 /// What sweep-reminders is started with. The deployment's own schedule says nothing and means every tenant.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct RemindersRun {
@@ -58,7 +61,8 @@ impl Pipeline {
         }
         let removed = self.sweep_cleanup(Some(tenant)).await?;
         let now = Some(self.now());
-        self.note_run(tenant, name, stored.progress, Progress { last_run_at: now, watermark_at: now }).await?;
+        self.note_run(tenant, name, stored.progress, Progress { last_run_at: now, watermark_at: now })
+            .await?;
         Ok(removed)
     }
 
@@ -77,7 +81,7 @@ impl Pipeline {
                 if !stored.schedule.enabled || stored.schedule.sweep != Sweep::Reminders {
                     return Ok(PlannedReminders::default());
                 }
-                self.run_schedule(tenant, name, &stored).await
+                self.run_schedule(tenant, name, &stored, MOST_TURNS).await
             }
             _ => self.sweep_reminders_of_all().await,
         }
@@ -159,28 +163,55 @@ impl Pipeline {
 
     async fn sweep_reminders_of_all(&self) -> Result<PlannedReminders, WorkError> {
         let watermark = self.next_run_and_margin(&Sweep::Reminders.deployment_cadence(), &TimeZone::UTC);
-        let (mut sum, mut failed, mut after) = (PlannedReminders::default(), None, None);
-        loop {
-            let (tenants, next) = self.tenants(after).await?;
-            for tenant in &tenants {
-                match self.sweep_reminders_of(tenant, Takes::WhatIsBehind).await {
-                    Ok(planned) => add(&mut sum, planned),
+        let (mut sum, mut failed) = (PlannedReminders::default(), None);
+        let mut open = self.tenants_in_turn().await?;
+        // A turn for each, then another for those with more: nobody's backlog keeps another's waiting.
+        for _ in 0..MOST_TURNS {
+            let mut more = Vec::new();
+            for tenant in open {
+                match self.sweep_reminders_of(&tenant, Takes::WhatIsBehind).await {
+                    Ok(planned) => {
+                        add(&mut sum, planned);
+                        more.extend(planned.unfinished.then_some(tenant));
+                    }
                     Err(error) => {
                         tracing::warn!(tenant.id = %tenant, error = %error, "reminders are left for the next run");
                         failed = Some(error);
                     }
                 }
             }
-            if next.is_none() {
+            open = more;
+            if open.is_empty() {
                 break;
             }
-            after = next;
+        }
+        sum.unfinished = !open.is_empty();
+        for tenant in &open {
+            warn_unfinished(tenant);
         }
         if let Some(error) = failed {
             return Err(error);
         }
         self.note_sweep(Sweep::Reminders, watermark).await?;
         Ok(sum)
+    }
+
+    /// Every tenant, another one first each run: a run that is cut short has not always favoured the same ones.
+    async fn tenants_in_turn(&self) -> Result<Vec<TenantId>, StoreError> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let (tenants, next) = self.tenants(after).await?;
+            all.extend(tenants);
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        // By the run, not by the minute: that would come round to the same ones.
+        let run = usize::try_from(self.now().as_second().div_euclid(SECONDS_A_RUN)).unwrap_or(0);
+        let first = run.checked_rem(all.len()).unwrap_or(0);
+        all.rotate_left(first);
+        Ok(all)
     }
 
     /// Plans what no schedule of the tenant is for, and what its schedules are for.
@@ -195,12 +226,16 @@ impl Pipeline {
         for (name, stored) in schedules.iter().filter(|(_, stored)| stored.schedule.enabled) {
             let is_behind = stored.progress.watermark_at.is_none_or(|at| at < soon);
             if is_behind || takes == Takes::Everything {
-                add(&mut sum, self.run_schedule(tenant, name, stored).await?);
+                add(&mut sum, self.run_schedule(tenant, name, stored, takes.turns()).await?);
+            } else if let Some(planned_until) = stored.progress.watermark_at {
+                // Once more what its run failed at, or did not see because the index is a moment old.
+                let lanes = lanes_of(stored);
+                add(&mut sum, self.plan_in_turns(tenant, &lanes, planned_until, takes.turns()).await?);
             }
         }
         if let Some(rest) = rest(schedules.iter().map(|(_, stored)| stored)) {
             let until = self.next_run_and_margin(&Sweep::Reminders.deployment_cadence(), &TimeZone::UTC);
-            add(&mut sum, self.plan_in_turns(tenant, &rest, until).await?);
+            add(&mut sum, self.plan_in_turns(tenant, &rest, until, takes.turns()).await?);
         }
         Ok(sum)
     }
@@ -210,10 +245,11 @@ impl Pipeline {
         tenant: &TenantId,
         name: &ScheduleName,
         stored: &StoredSchedule,
+        turns: usize,
     ) -> Result<PlannedReminders, WorkError> {
         let (now, zone) = (self.now(), self.zone_of(tenant, &stored.schedule).await?);
         let until = self.next_run_and_margin(&stored.schedule.cadence, &zone);
-        let planned = self.plan_in_turns(tenant, &lanes_of(stored), until).await?;
+        let planned = self.plan_in_turns(tenant, &lanes_of(stored), until, turns).await?;
         // What is unfinished is not noted: the next run, or the deployment's own, goes on.
         if !planned.unfinished {
             let after = Progress { last_run_at: Some(now), watermark_at: Some(until) };
@@ -228,19 +264,19 @@ impl Pipeline {
         tenant: &TenantId,
         lanes: &Lanes,
         until: Timestamp,
+        turns: usize,
     ) -> Result<PlannedReminders, WorkError> {
         let mut sum = PlannedReminders::default();
-        for _ in 0..MOST_TURNS {
+        for _ in 0..turns {
             add(&mut sum, self.plan_reminders(tenant, lanes, until).await?);
             if !std::mem::take(&mut sum.unfinished) {
                 return Ok(sum);
             }
         }
         sum.unfinished = true;
-        tracing::warn!(
-            tenant.id = %tenant, sweep.unfinished = true, deadlines = sum.deadlines,
-            "more reminders are due than one run plans; the next goes on"
-        );
+        if turns == MOST_TURNS {
+            warn_unfinished(tenant);
+        }
         Ok(sum)
     }
 
@@ -267,6 +303,23 @@ enum Takes {
     WhatIsBehind,
     /// All that are enabled.
     Everything,
+}
+
+impl Takes {
+    /// How many turns a tenant has at a time: one where others wait for theirs.
+    fn turns(self) -> usize {
+        match self {
+            Self::WhatIsBehind => 1,
+            Self::Everything => MOST_TURNS,
+        }
+    }
+}
+
+fn warn_unfinished(tenant: &TenantId) {
+    tracing::warn!(
+        tenant.id = %tenant, sweep.unfinished = true,
+        "more reminders are due than one run plans; the next goes on"
+    );
 }
 
 fn add(sum: &mut PlannedReminders, planned: PlannedReminders) {

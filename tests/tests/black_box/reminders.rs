@@ -283,3 +283,20 @@ async fn what_cannot_be_is_pointed_at() {
     assert_eq!(dev.admin.get("/v1/reminder-policies").await.body["items"], json!([]));
     assert_eq!(dev.producer.put("/v1/deadlines/Y", &right).await.pointers(), ["/policy"]);
 }
+
+/// A test key neither closes nor changes what a live key put, and nothing is said of its attempt.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_key_may_not_touch_a_live_deadline() {
+    let dev = loans().await;
+    let body = loan("EMP-9", "2026-11-20T09:00:00Z", "2026-11-20T16:10:00Z", &["anouk"]);
+    put(&dev, "EMP-9", &body).await;
+    let key = json!({"name": "tries", "kind": "test", "scopes": ["events:write"]});
+    let issued = dev.admin.post("/v1/keys", &key).await;
+    let tries = dev.admin.with_key(issued.body["key"].as_str().unwrap());
+    assert_eq!(tries.post("/v1/deadlines/EMP-9/close", &json!({})).await.status, 403);
+    let moved = loan("EMP-9", "2026-11-20T09:00:00Z", "2026-11-20T18:10:00Z", &["anouk"]);
+    assert_eq!(tries.put("/v1/deadlines/EMP-9", &moved).await.status, 403);
+    dev.advance(6 * HOUR).await;
+    let expected = [("2026-11-20T09:00", "loan_created"), ("2026-11-20T14:10", "loan_reminder_2h")];
+    assert_eq!(mails(&dev, "EMP-9").await, told(&expected));
+}

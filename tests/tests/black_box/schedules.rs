@@ -168,7 +168,7 @@ async fn a_disabled_schedule_plans_nothing_and_enabled_again_makes_good() {
     dev.advance(3_600).await;
     let late = received(&dev).await;
     assert_eq!(late.len(), 2, "{late:?}");
-    assert!(late[1].1 <= "2026-11-20T21:15:00Z".to_owned(), "{late:?}");
+    assert!(late[1].1.as_str() <= "2026-11-20T21:15:00Z", "{late:?}");
 }
 
 /// R29, R30: the command lists every job with its next runs as a table and as JSON, and runs one by hand.

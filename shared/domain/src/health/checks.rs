@@ -76,17 +76,17 @@ fn name(channel: Channel) -> &'static str {
     }
 }
 
-fn bad_if(bad: bool, severity: Severity) -> Option<Severity> {
-    Some(if bad { severity } else { Severity::Ok })
+fn bad_if(bad: bool, severity: Severity) -> Severity {
+    if bad { severity } else { Severity::Ok }
 }
 
 fn finding(
     check: Check,
-    severity: Option<Severity>,
+    severity: impl Into<Option<Severity>>,
     (value, threshold): (i64, i64),
     text: String,
 ) -> Finding {
-    Finding { check, channel: None, severity, value, threshold, text, broken: Vec::new() }
+    Finding { check, channel: None, severity: severity.into(), value, threshold, text, broken: Vec::new() }
 }
 
 fn of_channel(channel: Channel, found: Finding) -> Finding {
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn what_was_on_its_way_and_was_not_called_for_since_is_stuck() {
         let mut seen = seen();
-        let way = |pending, calls| Tally { pending, calls, ..Tally::default() };
+        let way = |pending, calls| Tally { calls, pending, ..Tally::default() };
         for (before, now, stuck, severity) in [
             (way(11, 4), way(11, 4), 11, Severity::Warning),
             (way(10, 4), way(40, 4), 10, Severity::Ok),

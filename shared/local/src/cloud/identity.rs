@@ -3,7 +3,9 @@
 use carillon_domain::ids::api_key_text;
 use carillon_domain::{Channel, KeyKind, Problem, Scope, Tenant, TenantId};
 use carillon_pipeline::Pipeline;
-use carillon_pipeline::bootstrap::{RECIPIENT_TOKEN_KEY, WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, ensure_secret};
+use carillon_pipeline::bootstrap::{
+    RECIPIENT_TOKEN_KEY, WHATSAPP_APP_SECRET, WHATSAPP_VERIFY_TOKEN, ensure_secret,
+};
 use carillon_pipeline::ports::StoreError;
 use serde::Serialize;
 use serde_json::json;

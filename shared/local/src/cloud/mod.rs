@@ -30,8 +30,8 @@ use crate::clock::activity::Activity;
 use crate::clock::{self, ClockSetting, TimeKeeper, VirtualClock};
 use crate::journal::Journal;
 use crate::outbox::pages;
-use crate::schedules::{Due, LocalSchedules};
 use crate::queues::{LocalQueues, QueueSettings, poll};
+use crate::schedules::{Due, LocalSchedules};
 use crate::secrets::LocalSecrets;
 
 pub use carillon_pipeline::pace::Pace;
@@ -204,7 +204,13 @@ impl Cloud {
         providers: axum::Router,
     ) -> Result<(), StartError> {
         let keeper = self.hand.clone().map(|clock| {
-            TimeKeeper::of(clock, world.journal.clone(), self.queues.clone(), self.pipeline.clone(), world.schedules.clone())
+            TimeKeeper::of(
+                clock,
+                world.journal.clone(),
+                self.queues.clone(),
+                self.pipeline.clone(),
+                world.schedules.clone(),
+            )
         });
         let dev = pages::outbox(world.journal.clone())
             .merge(pages::queues(Arc::clone(&self.queues)))

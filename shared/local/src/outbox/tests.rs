@@ -88,7 +88,12 @@ async fn the_page_shows_the_newest_first_and_leads_to_the_older() {
 async fn nothing_in_a_message_can_leave_its_place_on_the_page() {
     let attack = r#""></iframe><script>alert(1)</script>'"#;
     let parameters = json!({attack: attack});
-    let template = SentTemplate { name: attack.to_owned(), language: attack.to_owned(), parameters, buttons: Vec::new() };
+    let template = SentTemplate {
+        name: attack.to_owned(),
+        language: attack.to_owned(),
+        parameters,
+        buttons: Vec::new(),
+    };
     let whatsapp = OutboxItem {
         to: attack.to_owned(),
         token: Some(attack.to_owned()),

@@ -2,27 +2,33 @@
 //! exceptions are [`lookups`], which yield a tenant, or keys bound to one.
 
 mod counters;
+pub(crate) mod deadlines;
 mod events;
 mod inbox;
-pub(crate) mod deadlines;
 pub(crate) mod lookups;
 mod problems;
 mod waits;
 
-use carillon_domain::{Channel, DeliveryId, EventId, EventType, GroupName, JobId, RecipientId, RecipientKey, ScheduleName, TemplateName, TenantId, Timestamp};
+use carillon_domain::{
+    Channel, DeliveryId, EventId, EventType, GroupName, JobId, RecipientId, RecipientKey, ScheduleName,
+    TemplateName, TenantId, Timestamp,
+};
 
 use crate::ports::{Index, Key, Query};
 
-pub(crate) use counters::{COUNTER_SHARDS, bounds, counted_place, counter, counters, credits, tenant_of_delivery};
-pub(crate) use events::{
-    EVENT_SHARDS, deliveries_of, event, event_acknowledged, event_begun, event_cancelled, event_cut, event_part,
-    event_parts, event_plan, everything_of_event, event_step, event_strays, spread_deliveries_of, unqueued_event,
+pub(crate) use counters::{
+    COUNTER_SHARDS, bounds, counted_place, counter, counters, credits, tenant_of_delivery,
 };
+pub(crate) use events::{
+    EVENT_SHARDS, deliveries_of, event, event_acknowledged, event_begun, event_cancelled, event_cut,
+    event_part, event_parts, event_plan, event_step, event_strays, everything_of_event, spread_deliveries_of,
+    unqueued_event,
+};
+pub(crate) use inbox::{archived_inbox_item, inbox, inbox_item, inbox_items};
 pub(crate) use problems::{admin, admins, health, open_problem, open_problems, problem, problems};
 pub(crate) use waits::{
     digest_closing, digest_head, digest_member, digest_member_id, digest_members, throttle,
 };
-pub(crate) use inbox::{archived_inbox_item, inbox, inbox_item, inbox_items};
 
 fn key(pk: String, sk: impl Into<String>) -> Key {
     Key { pk, sk: sk.into() }

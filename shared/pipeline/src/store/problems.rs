@@ -97,6 +97,33 @@ pub struct StoredProblem {
 }
 
 impl StoredProblem {
+    /// A problem that is opened now.
+    #[must_use]
+    pub fn opened(key: String, title: String, severity: Severity, now: Timestamp) -> Self {
+        let mut problem = Self {
+            id: format!("{:013}-{key}", now.as_millisecond()),
+            key,
+            check: None,
+            channel: None,
+            title,
+            detail: None,
+            severity,
+            worst: severity,
+            value: None,
+            threshold: None,
+            broken: Vec::new(),
+            opened_at: now,
+            changed_at: now,
+            resolved_at: None,
+            resolved_by: None,
+            history: Vec::new(),
+            told: 0,
+            rev: 1,
+        };
+        problem.turn(Turn::Opened, now);
+        problem
+    }
+
     /// Notes that something happened to it. What only changes back and forth is not kept without end.
     pub fn turn(&mut self, what: Turn, at: Timestamp) {
         if self.history.len() < HISTORY || what == Turn::Resolved {

@@ -8,8 +8,8 @@ use carillon_domain::event::OneOffAddress;
 use carillon_domain::reminder::{Notice, Reminder, ReminderPolicy};
 use carillon_domain::template::{ApprovedTemplate, EmailPart, InAppPart, WhatsappPart};
 use carillon_domain::{
-    Audience, DigestRule, EventInput, LocaleParts, Preferences, QuietHours, Recipient, Route, SendWindow, Targets,
-    Template, Throttle,
+    Audience, DigestRule, EventInput, LocaleParts, Preferences, QuietHours, Recipient, Route, SendWindow,
+    Targets, Template, Throttle,
 };
 use carillon_pipeline::apply_pack::{PackGroup, PackInput};
 use carillon_pipeline::configure_tenant::TenantInput;

@@ -3,8 +3,8 @@
 
 mod codes;
 mod dead_letters;
-mod escalation;
 mod due;
+mod escalation;
 mod fallbacks;
 mod jobs;
 mod policies;

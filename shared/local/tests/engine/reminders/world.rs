@@ -123,7 +123,7 @@ impl World {
 
     /// Takes it back.
     pub async fn returned(&self, id: &str) {
-        self.pipeline.close_deadline(&self.tenant, &id.parse().unwrap(), Value::Null).await.unwrap();
+        self.pipeline.close_deadline(&self.caller(), &id.parse().unwrap(), Value::Null).await.unwrap();
     }
 
     /// A run of sweep-reminders for some lanes; of all when none is named.
